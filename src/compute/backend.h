@@ -1,0 +1,146 @@
+/* backend.h: the seam between the model and a device.
+ *
+ * A backend is a table of operations.  Model code calls them through op.h, which asserts shapes
+ * and dtypes once.  Operations do not return errors: shapes are our own, and devices fail late;
+ * a backend remembers its first failure and sync reports it.
+ *
+ * Letters: N rows of the call (one row = one token), D model width, H query heads, G key heads,
+ * Dh head width, F feed-forward width, V vocabulary, O x K a weight's outputs x inputs,
+ * R rows of a key cache.
+ *
+ * Activations are F32 or BF16 ("act" below); every sum is accumulated in F32.  On one machine a
+ * row's result does not depend on the other rows of the call, on N, or on the number of threads. */
+#ifndef R1_BACKEND_H
+#define R1_BACKEND_H
+
+#include "base/pool.h"
+#include "compute/tensor.h"
+
+typedef struct r1_backend r1_backend;
+typedef struct r1_packed r1_packed; /* a weight in the backend's own layout */
+
+/* What distinguishes decode, prefill, scoring and training.  Arrays of length n.
+ * Row i sees the keys [prefix_begin, prefix_end) and then [key_begin, key_end), in that order;
+ * either may be empty, they do not overlap.  A sample of a group sees the prompt that the group
+ * shares as its prefix and its own tokens as the second range.  Causal: key_end = key_row + 1. */
+typedef struct {
+    int n;
+    const int32_t *pos;     /* rotary position */
+    const int32_t *key_row; /* where this row's key and value are written; training: i itself */
+    const int32_t *prefix_begin;
+    const int32_t *prefix_end;
+    const int32_t *key_begin;
+    const int32_t *key_end;
+} r1_rows;
+
+typedef struct {
+    float lr;
+    float beta1, beta2, eps;
+    float weight_decay; /* decoupled, times lr */
+    float grad_scale;   /* the gradient is multiplied by it first (clipping) */
+    int step;           /* 1 for the first update: bias correction */
+} r1_adamw;
+
+enum {
+    R1_MATMUL_ADD = 1, /* y += instead of y = (y is F32) */
+    R1_ROPE_INVERSE = 1,
+    R1_ROPE_PAIRS = 2 /* rotate neighbours (x0,x1) instead of halves (x_i, x_{i+Dh/2}) */
+};
+
+typedef struct {
+    const char *name; /* "cpu" */
+
+    /* Memory: the only operations that may fail at once.  64-byte aligned, zeroed. */
+    r1_status (*alloc)(r1_backend *b, size_t bytes, void **out, r1_err *err);
+    void (*free)(r1_backend *b, void *p, size_t bytes);
+    void (*copy_in)(r1_backend *b, r1_tensor dst, const void *src, size_t bytes);
+    void (*copy_out)(r1_backend *b, void *dst, r1_tensor src, size_t bytes);
+    void (*zero)(r1_backend *b, r1_tensor y);
+
+    /* Put w (O,K) of any float or block dtype into the layout of matmul, as dtype `as`: F32,
+     * BF16, or w's own block dtype.  transpose: pack w^T (float `as` only).  *p NULL makes a new
+     * one; otherwise the same shape is refilled in place, which cannot fail. */
+    r1_status (*pack)(r1_backend *b, r1_packed **p, r1_tensor w, r1_dtype as, bool transpose,
+                      r1_err *err);
+    void (*pack_free)(r1_backend *b, r1_packed *p);
+
+    /* ---- Forward ---- */
+    /* y (N,D) act = rows id[i] of w (V,D), any dtype. */
+    void (*gather)(r1_backend *b, r1_tensor y, r1_tensor w, const int32_t *id);
+    /* y[j] (N,O_j) act = x (N,K) act times w[j] (O_j,K) transposed, for n weights at once. */
+    void (*matmul)(r1_backend *b, const r1_tensor *y, r1_tensor x, r1_packed *const *w, int n,
+                   unsigned flags);
+    /* y = x / sqrt(mean(x^2) + eps) * g; x (N,D) F32, y act, g (D) F32; rstd (N) F32 or absent. */
+    void (*rmsnorm)(r1_backend *b, r1_tensor y, r1_tensor rstd, r1_tensor x, r1_tensor g,
+                    float eps);
+    /* In place on x (N,heads*Dh) act, each head rotated by pos * inv_freq (Dh/2) F32. */
+    void (*rope)(r1_backend *b, r1_tensor x, const r1_rows *rows, r1_tensor inv_freq,
+                 unsigned flags);
+    /* cache (R,W) row key_row[i] = x (N,W) row i, converted to the cache's dtype. */
+    void (*keep)(r1_backend *b, r1_tensor cache, r1_tensor x, const r1_rows *rows);
+    /* y (N,H*Dv) act = softmax(q k^T * scale) v over each row's keys; q (N,H*Dk) act,
+     * k (R,G*Dk), v (R,G*Dv) F32, F16 or BF16; head h reads key head h / (H/G);
+     * lse (N,H) F32, the log of the sum of exponentials, or absent. */
+    void (*attend)(r1_backend *b, r1_tensor y, r1_tensor lse, r1_tensor q, r1_tensor k,
+                   r1_tensor v, const r1_rows *rows, int heads, int key_heads, float scale);
+    /* y = gate * sigmoid(gate) * up; (N,F) act. */
+    void (*swiglu)(r1_backend *b, r1_tensor y, r1_tensor gate, r1_tensor up);
+    /* y (N,D) += x (N,D), or += x (1,D), a bias.  Any act dtypes. */
+    void (*add)(r1_backend *b, r1_tensor y, r1_tensor x);
+    /* lp (N) = log softmax(logits/temperature)[target]; entropy (N) of the same or absent;
+     * logits (N,V) F32. */
+    void (*logprob)(r1_backend *b, r1_tensor lp, r1_tensor entropy, r1_tensor logits,
+                    const int32_t *target, float temperature);
+
+    /* ---- Backward: same name, outputs first; dX of parameters accumulate, of activations are
+     * assigned unless said otherwise ---- */
+    /* dw (V,D) F32 row id[i] += dy (N,D) row i.  Deterministic: rows in order. */
+    void (*gather_bwd)(r1_backend *b, r1_tensor dw, r1_tensor dy, const int32_t *id);
+    /* dw (O,K) F32 += dy (N,O)^T x (N,K).  dx is matmul with the transposed pack. */
+    void (*matmul_dw)(r1_backend *b, r1_tensor dw, r1_tensor dy, r1_tensor x);
+    /* dx (N,D) F32 += (residual stream); dg (D) F32 +=. */
+    void (*rmsnorm_bwd)(r1_backend *b, r1_tensor dx, r1_tensor dg, r1_tensor dy, r1_tensor x,
+                        r1_tensor g, r1_tensor rstd);
+    /* dq, dk, dv (N,*) act; k and v are this call's own rows (training).  y and lse as forward
+     * gave them. */
+    void (*attend_bwd)(r1_backend *b, r1_tensor dq, r1_tensor dk, r1_tensor dv, r1_tensor dy,
+                       r1_tensor y, r1_tensor lse, r1_tensor q, r1_tensor k, r1_tensor v,
+                       const r1_rows *rows, int heads, int key_heads, float scale);
+    void (*swiglu_bwd)(r1_backend *b, r1_tensor dgate, r1_tensor dup, r1_tensor dy,
+                       r1_tensor gate, r1_tensor up);
+    /* dbias (D) F32 += column sums of dy (N,D). */
+    void (*add_bwd)(r1_backend *b, r1_tensor dbias, r1_tensor dy);
+    /* dlogits (N,V) act = dlp[i]/temperature * (onehot(target) - softmax(logits/temperature));
+     * dlogits may be logits itself when F32. */
+    void (*logprob_bwd)(r1_backend *b, r1_tensor dlogits, r1_tensor logits,
+                        const int32_t *target, float temperature, const float *dlp);
+
+    /* ---- Update ---- */
+    /* Sum of squares of x F32 in a fixed order; infinite or NaN if any element is. */
+    double (*sumsq)(r1_backend *b, r1_tensor x);
+    /* w, m, v, g F32 of equal size. */
+    void (*adamw)(r1_backend *b, r1_tensor w, r1_tensor m, r1_tensor v, r1_tensor g,
+                  const r1_adamw *h);
+
+    r1_status (*sync)(r1_backend *b, r1_err *err);
+    void (*close)(r1_backend *b);
+} r1_backend_ops;
+
+/* The base of every backend; each one's own struct begins with it. */
+struct r1_backend {
+    const r1_backend_ops *ops;
+    r1_pool *pool; /* host threads, owned */
+};
+
+/* name: "cpu" ("cuda" comes later).  threads 0 = one per core. */
+r1_status r1_backend_open(const char *name, int threads, r1_backend **out, r1_err *err);
+void r1_backend_close(r1_backend *b);
+/* Instruction set in use: "scalar", "avx2", "avx512", "avx512-bf16", "neon".  R1_ISA in the
+ * environment forces a lower one. */
+
+const char *r1_backend_isa(const r1_backend *b);
+
+extern const r1_backend_ops r1_cpu_ops; /* cpu.c */
+r1_status r1_cpu_open(int threads, r1_backend **out, r1_err *err);
+
+#endif

@@ -1,0 +1,23 @@
+/* sampler.h: from logits to the next token.  No sort of the vocabulary. */
+#ifndef R1_SAMPLER_H
+#define R1_SAMPLER_H
+
+#include "base/rng.h"
+#include "r1.h"
+
+typedef struct r1_sampler r1_sampler; /* scratch for one vocabulary size */
+r1_status r1_sampler_open(int vocab, r1_sampler **out, r1_err *err);
+void r1_sampler_close(r1_sampler *s);
+
+/* The checks on an r1_sampling that a user may get wrong (ranges). */
+r1_status r1_sampler_check(const r1_sampling *o, r1_err *err);
+
+/* Choose from logits (V), ids >= n_tokens are never chosen (padding rows of the embedding).
+ * recent[n_recent]: tokens so far, for the repetition penalty.  The choice is a function of
+ * (logits, options, sequence, position) alone.  *lp = log p(token) under softmax(logits /
+ * temperature) over the whole vocabulary, before truncation and penalties (greedy: T = 1). */
+int32_t r1_sampler_choose(r1_sampler *s, const float *logits, int n_tokens,
+                          const r1_sampling *o, const int32_t *recent, int n_recent,
+                          uint64_t sequence, uint64_t position, float *lp);
+
+#endif

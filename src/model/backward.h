@@ -1,0 +1,30 @@
+/* backward.h: the reverse of forward.c, section by section in the same order.
+ * Gradients of parameters accumulate until r1_backward_zero. */
+#ifndef R1_BACKWARD_H
+#define R1_BACKWARD_H
+
+#include "model/forward.h"
+
+/* F32 gradients of all parameters, grad[i] shaped as model->params[i]. */
+typedef struct {
+    r1_model *m;
+    r1_tensor *grad; /* [n_params] */
+    void *block;
+    size_t bytes;
+} r1_grads;
+r1_status r1_backward_open(r1_model *m, r1_grads *g, r1_err *err);
+void r1_backward_close(r1_grads *g);
+void r1_backward_zero(r1_grads *g);
+
+/* Called with log-probabilities of targets first..first+n-1; fills dlp = dLoss/dlp. */
+typedef void (*r1_loss_fn)(void *ud, int first, int n, const float *lp, const float *entropy,
+                           float *dlp);
+
+/* After r1_forward_run(a opened with train, kv NULL): for targets i < n at hidden rows row[i],
+ * compute log-probabilities by chunks, ask `loss` for their gradient, and run backward through
+ * head and layers.  One pass: the logits of a chunk serve forward and backward. */
+void r1_backward_run(r1_model *m, r1_acts *a, r1_grads *g, const r1_rows *rows,
+                     const int32_t *ids, r1_tensor hidden, const int32_t *row,
+                     const int32_t *target, int n, float temperature, r1_loss_fn loss, void *ud);
+
+#endif

@@ -1,0 +1,106 @@
+/* model.h: a model in memory: configuration, tokenizer, weights; opening, saving, training form.
+ *
+ * Weights come from a table of architectures (config keys, tensor names, shapes).  A model opened
+ * for inference keeps the file mapped and its linear layers packed for the backend; a model
+ * opened for training has F32 masters (`rows` of every parameter) and float packs of W and W^T,
+ * refreshed after each update. */
+#ifndef R1_MODEL_H
+#define R1_MODEL_H
+
+#include "compute/op.h"
+#include "model/tokenizer.h"
+
+typedef enum { R1_ROPE_NONE, R1_ROPE_LINEAR, R1_ROPE_LLAMA3 } r1_rope_scaling;
+
+typedef struct {
+    char arch[32];  /* "llama": row of the table of architectures */
+    int n_layers;   /* L */
+    int d_model;    /* D */
+    int n_heads;    /* H */
+    int n_kv_heads; /* G */
+    int head_dim;   /* Dh */
+    int d_ff;       /* F */
+    int vocab;      /* V, rows of the embedding */
+    int context;    /* positions */
+    float norm_eps;
+    float rope_theta;
+    r1_rope_scaling rope_scaling;
+    float rope_factor, rope_low_freq, rope_high_freq; /* linear: factor; llama3: all */
+    int rope_original_context;
+    bool tied; /* the head is the embedding */
+} r1_config;
+
+/* One linear layer y = x W^T. */
+typedef struct {
+    r1_tensor rows; /* (O,K): the file's bytes, or the F32 master when training */
+    r1_packed *fwd; /* W for y = x W^T */
+    r1_packed *bwd; /* W^T for dx = dy W; NULL unless training */
+} r1_linear;
+
+typedef struct {
+    r1_tensor attn_norm; /* (D) F32 */
+    r1_linear wq;        /* (H*Dh,D) */
+    r1_linear wk, wv;    /* (G*Dh,D) */
+    r1_linear wo;        /* (D,H*Dh) */
+    r1_tensor ffn_norm;  /* (D) F32 */
+    r1_linear gate, up;  /* (F,D) */
+    r1_linear down;      /* (D,F) */
+} r1_layer;
+
+/* A parameter by its Hugging Face name: what the optimiser walks over and what is saved. */
+typedef struct {
+    char name[96];
+    r1_tensor *rows;   /* in the model; (O,K) or (D) */
+    r1_linear *linear; /* NULL for norms and the embedding */
+    bool decay;        /* weight decay applies (matrices) */
+} r1_param;
+
+struct r1_model {
+    r1_config cfg;
+    r1_backend *backend;
+    r1_tokenizer *tok;
+    r1_dtype act;       /* dtype of activations: F32 or BF16 */
+    r1_dtype kv_dtype;  /* dtype of the key/value cache: F32, BF16 or F16 */
+    r1_compute compute; /* resolved: not AUTO unless weights are quantised */
+    r1_tensor inv_freq; /* (Dh/2) F32, rope scaling applied */
+    r1_tensor embed;    /* (V,D) file's dtype, or F32 master */
+    r1_linear head;     /* (V,D); tied: rows == embed */
+    r1_tensor out_norm; /* (D) F32 */
+    r1_layer *layers;   /* [L] */
+    r1_param *params;   /* [n_params], fixed order; a tied head is not listed */
+    int n_params;
+    bool trainable;
+    bool f32_masters_owned;
+    struct r1_model_files *files; /* maps and buffers that the tensors point into */
+};
+
+/* A MODEL word of the command line to a path: an existing path as it is, else a name in the cache
+ * ($R1_HOME/models/NAME, NAME.gguf), else an error that lists what there is. */
+r1_status r1_model_resolve(const char *word, char *path, size_t size, r1_err *err);
+
+typedef struct {
+    int threads;
+    r1_compute compute;
+    bool trainable; /* F32 masters, packs of W and W^T; compute AUTO means BF16 */
+} r1_model_options;
+r1_status r1_model_open_with(const char *path, const r1_model_options *o, r1_model **out,
+                             r1_err *err);
+
+/* A new trainable model with random weights (normal; embedding std embed_std, matrices
+ * 1/sqrt(fan_in), output and down projections also 1/sqrt(2L)).  Takes over tok. */
+r1_status r1_model_create(const r1_config *cfg, r1_tokenizer *tok, float embed_std,
+                          uint64_t seed, const r1_model_options *o, r1_model **out, r1_err *err);
+
+/* A frozen copy for the reference policy: forward packs only. */
+r1_status r1_model_clone_frozen(const r1_model *m, r1_model **out, r1_err *err);
+
+/* After an update of the masters: refill the packs of every linear layer. */
+void r1_model_refresh(r1_model *m);
+
+/* Save as a Hugging Face directory (config.json, generation_config.json, model.safetensors,
+ * tokenizer files), atomically.  dtype F32, BF16 or F16. */
+r1_status r1_model_save(const r1_model *m, const char *dir, r1_dtype dtype, r1_err *err);
+
+int64_t r1_model_count(const r1_model *m); /* parameters */
+
+#endif

@@ -1,0 +1,63 @@
+/* store.h: the run store, an SQLite file (WAL): runs, steps with metrics, samples with rewards.
+ * One handle per process; a mutex inside, short transactions. */
+#ifndef R1_STORE_H
+#define R1_STORE_H
+
+#include "base/json.h"
+
+typedef struct r1_store r1_store;
+
+/* path NULL = runs.db in $R1_HOME.  Makes the file and migrates older schemas (user_version);
+ * a newer schema is R1_EUNSUPPORTED. */
+r1_status r1_store_open(const char *path, r1_store **out, r1_err *err);
+void r1_store_close(r1_store *s);
+
+typedef struct {
+    int64_t id;
+    const char *kind;   /* "pretrain", "sft", "grpo", "demo" */
+    const char *name;   /* the run file's name member */
+    const char *config; /* JSON */
+    const char *status; /* "running", "done", "failed", "interrupted" */
+    double started, ended; /* seconds since 1970; 0 = not ended */
+    int64_t steps;         /* last step recorded */
+} r1_store_run;
+
+r1_status r1_store_begin(r1_store *s, const char *kind, const char *name, const char *config,
+                         int64_t *run, r1_err *err);
+/* note: why it failed, or NULL. */
+r1_status r1_store_end(r1_store *s, int64_t run, const char *status, const char *note,
+                       r1_err *err);
+/* A resumed run goes on under its id: steps after `step` are removed. */
+r1_status r1_store_resume(r1_store *s, int64_t run, int64_t step, r1_err *err);
+
+typedef struct {
+    const char *name; /* TRL's names: "reward", "completions/mean_length", ... */
+    double value;
+} r1_metric;
+typedef struct {
+    int prompt;      /* index in the step */
+    int sample;      /* index in the group */
+    const char *prompt_text;
+    const char *completion;
+    double reward, advantage;
+    int tokens;
+} r1_store_sample;
+
+/* One transaction: a step's metrics and samples. */
+r1_status r1_store_step(r1_store *s, int64_t run, int64_t step, const r1_metric *m, int n_metrics,
+                        const r1_store_sample *samples, int n_samples, r1_err *err);
+
+/* Reading: callbacks return false to stop; strings live during the call. */
+typedef bool (*r1_store_run_fn)(void *ud, const r1_store_run *run);
+r1_status r1_store_runs(r1_store *s, r1_store_run_fn fn, void *ud, r1_err *err);
+r1_status r1_store_run_get(r1_store *s, int64_t run, r1_store_run_fn fn, void *ud, r1_err *err);
+typedef bool (*r1_store_metric_fn)(void *ud, int64_t step, const char *name, double value);
+/* name NULL = all; ordered by step, then by the order of first appearance of the name. */
+r1_status r1_store_metrics(r1_store *s, int64_t run, const char *name, r1_store_metric_fn fn,
+                           void *ud, r1_err *err);
+typedef bool (*r1_store_sample_fn)(void *ud, int64_t step, const r1_store_sample *sample);
+/* step -1 = all. */
+r1_status r1_store_samples(r1_store *s, int64_t run, int64_t step, r1_store_sample_fn fn,
+                           void *ud, r1_err *err);
+
+#endif
