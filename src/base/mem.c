@@ -59,27 +59,40 @@ void r1_mem_free(void *p)
 
 /* ---- Large blocks -------------------------------------------------------------------------- */
 
+/* Below this a block comes from the heap, where the address sanitizer sees its bounds. */
+#define LARGE_MAP ((size_t)2 << 20)
+
 r1_status r1_mem_large(size_t bytes, void **out, r1_err *err)
 {
-    *out = NULL;
-    /* Fresh pages are zero and page-aligned, and are not backed before they are touched. */
-    void *p = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                   -1, 0);
-    if (p == MAP_FAILED)
-        return r1_fail(err, R1_ENOMEM, "memory: %.1f MiB are not available",
-                       (double)bytes / 1048576.0);
+    void *p = NULL;
+    if (bytes < LARGE_MAP) {
+        if (posix_memalign(&p, 64, bytes ? bytes : 1) != 0)
+            p = NULL;
+        else
+            memset(p, 0, bytes);
+    } else {
+        /* Fresh pages are zero, and are not backed by memory before they are touched. */
+        p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED)
+            p = NULL;
 #ifdef MADV_HUGEPAGE
-    if (bytes >= (size_t)2 << 20)
-        madvise(p, bytes, MADV_HUGEPAGE);
+        else
+            madvise(p, bytes, MADV_HUGEPAGE);
 #endif
+    }
     *out = p;
+    if (!p)
+        return r1_fail(err, R1_ENOMEM, "memory: a block of %.1f MiB is not available",
+                       (double)bytes / 1048576.0);
     return R1_OK;
 }
 
 void r1_mem_large_free(void *p, size_t bytes)
 {
-    if (p)
-        munmap(p, bytes ? bytes : 1);
+    if (bytes < LARGE_MAP)
+        free(p);
+    else if (p)
+        munmap(p, bytes);
 }
 
 /* ---- Size arithmetic ----------------------------------------------------------------------- */
