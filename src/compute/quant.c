@@ -153,11 +153,10 @@ static void encode_q8_0(const float *x, uint8_t *b)
     }
 }
 
-/* The product of two floats is exact in double: the result does not depend on whether the
- * machine fuses it with the addition. */
 static uint8_t nibble_q4_0(float x, float id)
 {
-    return (uint8_t)to_int((float)((double)x * (double)id + 8.5), 0, 15);
+    float scaled = x * id;
+    return (uint8_t)to_int(scaled + 8.5f, 0, 15);
 }
 
 static void encode_q4_0(const float *x, uint8_t *b)
