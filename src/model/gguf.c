@@ -1,7 +1,7 @@
 /* gguf.c: reading a GGUF file's directory.
  *
  * The layout, all little-endian: magic, version, counts of tensors and of metadata pairs; the
- * pairs; the tensor directory; padding to the alignment; the tensors' bytes.  A `cursor` walks it
+ * pairs; the tensor directory; padding to the alignment; the tensors' bytes.  A `reader` walks it
  * and refuses to pass the end of the file, and nothing is believed before it was compared with
  * what is left. */
 #include "model/gguf.h"
@@ -37,7 +37,7 @@ typedef struct {
     const uint8_t *data;
     size_t size, at;
     r1_err *err;
-} cursor;
+} reader;
 
 /* A foreign name made fit for a message: printable ASCII, cut at 64 bytes. */
 typedef struct {
@@ -63,14 +63,14 @@ static bool equal(r1_gguf_str a, const char *b)
 
 /* ---- Walking ----------------------------------------------------------------------------- */
 
-static r1_status cut(const cursor *c, uint64_t need, const char *what)
+static r1_status cut(const reader *c, uint64_t need, const char *what)
 {
     return r1_fail(c->err, R1_EFORMAT,
                    "%s at byte %zu needs %" PRIu64 " bytes, the file ends after %zu of its %zu",
                    what, c->at, need, c->size - c->at, c->size);
 }
 
-static r1_status read_bytes(cursor *c, void *out, size_t n, const char *what)
+static r1_status read_bytes(reader *c, void *out, size_t n, const char *what)
 {
     if (c->size - c->at < n)
         return cut(c, n, what);
@@ -79,17 +79,17 @@ static r1_status read_bytes(cursor *c, void *out, size_t n, const char *what)
     return R1_OK;
 }
 
-static r1_status read_u32(cursor *c, uint32_t *out, const char *what)
+static r1_status read_u32(reader *c, uint32_t *out, const char *what)
 {
     return read_bytes(c, out, sizeof *out, what);
 }
 
-static r1_status read_u64(cursor *c, uint64_t *out, const char *what)
+static r1_status read_u64(reader *c, uint64_t *out, const char *what)
 {
     return read_bytes(c, out, sizeof *out, what);
 }
 
-static r1_status read_str(cursor *c, r1_gguf_str *out, const char *what)
+static r1_status read_str(reader *c, r1_gguf_str *out, const char *what)
 {
     uint64_t n = 0;
     R1_TRY(read_u64(c, &n, what));
@@ -102,7 +102,7 @@ static r1_status read_str(cursor *c, r1_gguf_str *out, const char *what)
 
 /* ---- Metadata ---------------------------------------------------------------------------- */
 
-static r1_status check_type(const cursor *c, uint32_t type)
+static r1_status check_type(const reader *c, uint32_t type)
 {
     if (type >= R1_GGUF_TYPE_COUNT)
         return r1_fail(c->err, R1_EFORMAT, "type %" PRIu32 " is unknown, the last is %d", type,
@@ -110,7 +110,7 @@ static r1_status check_type(const cursor *c, uint32_t type)
     return R1_OK;
 }
 
-static r1_status read_array(cursor *c, r1_gguf_kv *kv)
+static r1_status read_array(reader *c, r1_gguf_kv *kv)
 {
     uint32_t item = 0;
     R1_TRY(read_u32(c, &item, "an array's item type"));
@@ -136,7 +136,7 @@ static r1_status read_array(cursor *c, r1_gguf_kv *kv)
     return R1_OK;
 }
 
-static r1_status read_value(cursor *c, r1_gguf_kv *kv)
+static r1_status read_value(reader *c, r1_gguf_kv *kv)
 {
     uint32_t type = 0;
     R1_TRY(read_u32(c, &type, "a value's type"));
@@ -155,7 +155,7 @@ static r1_status read_value(cursor *c, r1_gguf_kv *kv)
     return R1_OK;
 }
 
-static r1_status read_kv(cursor *c, r1_gguf_kv *kv)
+static r1_status read_kv(reader *c, r1_gguf_kv *kv)
 {
     R1_TRY(read_str(c, &kv->key, "a key"));
     if (kv->key.n < 1 || kv->key.n > MAX_KEY)
@@ -171,7 +171,7 @@ static r1_status read_kv(cursor *c, r1_gguf_kv *kv)
 /* ---- Tensor directory -------------------------------------------------------------------- */
 
 /* Shape in C order and the element count, which stays below 2^62. */
-static r1_status read_shape(cursor *c, r1_gguf_tensor *t, const char *name, int64_t *count)
+static r1_status read_shape(reader *c, r1_gguf_tensor *t, const char *name, int64_t *count)
 {
     uint32_t rank = 0;
     R1_TRY(read_u32(c, &rank, "a tensor's number of dimensions"));
@@ -202,7 +202,7 @@ static r1_status read_shape(cursor *c, r1_gguf_tensor *t, const char *name, int6
 }
 
 /* Reads one entry; its offset from the start of the data goes to *offset, its size to *bytes. */
-static r1_status read_tensor(cursor *c, r1_gguf_tensor *t, uint64_t *offset, uint64_t *bytes)
+static r1_status read_tensor(reader *c, r1_gguf_tensor *t, uint64_t *offset, uint64_t *bytes)
 {
     int64_t count = 0;
     R1_TRY(read_str(c, &t->name, "a tensor's name"));
@@ -235,7 +235,7 @@ static r1_status read_tensor(cursor *c, r1_gguf_tensor *t, uint64_t *offset, uin
 }
 
 /* Where a tensor lies: offset and size are compared with the `room` bytes after `start`. */
-static r1_status place_tensor(const cursor *c, r1_gguf_tensor *t, size_t start, uint64_t offset,
+static r1_status place_tensor(const reader *c, r1_gguf_tensor *t, size_t start, uint64_t offset,
                               uint64_t bytes, uint64_t alignment)
 {
     shown name = show(t->name);
@@ -273,7 +273,7 @@ static int compare_names(const void *a, const void *b)
 }
 
 /* Sorts names, which is scratch. */
-static r1_status check_unique(const cursor *c, r1_gguf_str *names, size_t n, const char *what)
+static r1_status check_unique(const reader *c, r1_gguf_str *names, size_t n, const char *what)
 {
     qsort(names, n, sizeof *names, compare_names);
     for (size_t i = 1; i < n; i++)
@@ -282,7 +282,7 @@ static r1_status check_unique(const cursor *c, r1_gguf_str *names, size_t n, con
     return R1_OK;
 }
 
-static r1_status read_header(cursor *c, r1_gguf *g)
+static r1_status read_header(reader *c, r1_gguf *g)
 {
     uint8_t magic[4];
     if (c->size < sizeof magic)
@@ -315,7 +315,7 @@ static r1_status read_header(cursor *c, r1_gguf *g)
     return R1_OK;
 }
 
-static r1_status read_alignment(const cursor *c, const r1_gguf *g, uint64_t *out)
+static r1_status read_alignment(const reader *c, const r1_gguf *g, uint64_t *out)
 {
     const r1_gguf_kv *kv = r1_gguf_find(g, "general.alignment");
     *out = 32;
@@ -335,7 +335,7 @@ static r1_status read_alignment(const cursor *c, const r1_gguf *g, uint64_t *out
 }
 
 /* names, offset and bytes have room for every entry. */
-static r1_status parse_entries(cursor *c, r1_gguf *g, bool allow_headless, r1_gguf_str *names,
+static r1_status parse_entries(reader *c, r1_gguf *g, bool allow_headless, r1_gguf_str *names,
                                uint64_t *offset, uint64_t *bytes)
 {
     uint64_t alignment = 0;
@@ -361,7 +361,7 @@ static r1_status parse_entries(cursor *c, r1_gguf *g, bool allow_headless, r1_gg
     return R1_OK;
 }
 
-static r1_status parse(cursor *c, r1_gguf *g, bool allow_headless)
+static r1_status parse(reader *c, r1_gguf *g, bool allow_headless)
 {
     R1_TRY(read_header(c, g));
     size_t n = (size_t)(g->n_kv > g->n_tensor ? g->n_kv : g->n_tensor);
@@ -378,7 +378,7 @@ static r1_status parse(cursor *c, r1_gguf *g, bool allow_headless)
 static r1_status open_bytes(r1_gguf *g, const uint8_t *data, size_t size, bool allow_headless,
                             r1_gguf **out, r1_err *err)
 {
-    cursor c = {.data = data, .size = size, .err = err};
+    reader c = {.data = data, .size = size, .err = err};
     r1_status status = parse(&c, g, allow_headless);
     if (status != R1_OK) {
         r1_err_prefix(err, status, "gguf: %s", g->path);
@@ -566,11 +566,11 @@ r1_status r1_gguf_string_opt(const r1_gguf *g, const char *key, r1_gguf_str *out
     return R1_OK;
 }
 
-r1_gguf_str r1_gguf_next_str(const uint8_t **at)
+r1_gguf_str r1_gguf_next_str(const uint8_t **cursor)
 {
     uint64_t n;
-    memcpy(&n, *at, sizeof n);
-    r1_gguf_str s = {(const char *)*at + sizeof n, (size_t)n};
-    *at += sizeof n + (size_t)n;
+    memcpy(&n, *cursor, sizeof n);
+    r1_gguf_str s = {(const char *)*cursor + sizeof n, (size_t)n};
+    *cursor += sizeof n + (size_t)n;
     return s;
 }

@@ -426,37 +426,37 @@ r1_status r1_safetensors_open_memory(const uint8_t *data, size_t size, r1_safete
     return finish_open(st, status, out);
 }
 
-void r1_safetensors_close(r1_safetensors *st)
+void r1_safetensors_close(r1_safetensors *s)
 {
-    if (!st)
+    if (!s)
         return;
-    for (size_t i = 0; i < st->n_shard; i++) {
-        r1_os_map_close(&st->shard[i].map);
-        r1_mem_free(st->shard[i].name);
+    for (size_t i = 0; i < s->n_shard; i++) {
+        r1_os_map_close(&s->shard[i].map);
+        r1_mem_free(s->shard[i].name);
     }
-    r1_mem_free(st->shard);
-    r1_mem_free(st->entry);
-    r1_arena_release(&st->names);
-    r1_mem_free(st);
+    r1_mem_free(s->shard);
+    r1_mem_free(s->entry);
+    r1_arena_release(&s->names);
+    r1_mem_free(s);
 }
 
-size_t r1_safetensors_count(const r1_safetensors *st)
+size_t r1_safetensors_count(const r1_safetensors *s)
 {
-    return st->n;
+    return s->n;
 }
 
-const r1_safetensors_entry *r1_safetensors_at(const r1_safetensors *st, size_t i)
+const r1_safetensors_entry *r1_safetensors_at(const r1_safetensors *s, size_t i)
 {
-    r1_assert(i < st->n);
-    return &st->entry[i];
+    r1_assert(i < s->n);
+    return &s->entry[i];
 }
 
-const r1_safetensors_entry *r1_safetensors_find(const r1_safetensors *st, const char *name)
+const r1_safetensors_entry *r1_safetensors_find(const r1_safetensors *s, const char *name)
 {
     r1_safetensors_entry key = {.name = name};
-    if (st->n == 0)
+    if (s->n == 0)
         return NULL;
-    return bsearch(&key, st->entry, st->n, sizeof key, compare_entries);
+    return bsearch(&key, s->entry, s->n, sizeof key, compare_entries);
 }
 
 /* ---- Writing ----------------------------------------------------------------------------- */
