@@ -9,7 +9,10 @@ typedef struct {
     double reward;   /* what RL optimises */
     bool correct;    /* what evaluation counts */
     bool formatted;  /* the completion has the task's form */
-    char answer[64]; /* canonical form of the answer, for majority voting; "" = none */
+    /* The key under which a majority vote pools answers; "" = none.  It depends on the completion
+     * and the givens, never on the target.  countdown: the value of an expression that uses
+     * exactly the numbers. */
+    char answer[64];
 } r1_verdict;
 
 typedef struct {
@@ -29,7 +32,7 @@ typedef struct {
     int64_t value;
     int64_t used[16]; /* the numbers in the expression, in order */
     int n_used;
-    char canonical[64]; /* commutative operands sorted */
+    char canonical[64]; /* terms and factors sorted; "" when it does not fit */
 } r1_arith;
 /* false: not an expression, overflow, more than 16 numbers, or deeper than 16. */
 bool r1_arith_eval(const char *text, size_t len, r1_arith *out);
