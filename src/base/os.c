@@ -317,18 +317,21 @@ static bool exchange(const char *a, const char *b)
 #endif
 }
 
-/* Put tmp in path's place.  On success an old directory, if any, is at the name `old`. */
-static int swap_in(const char *tmp, const char *path, const char *old)
+/* Put tmp in path's place.  Afterwards an old directory, if there was one, is at *left. */
+static int swap_in(const char *tmp, const char *path, const char *old, const char **left)
 {
     struct stat st;
+    *left = tmp;
     if (lstat(path, &st) != 0)
         return rename(tmp, path);
     if (exchange(tmp, path))
-        return rename(tmp, old);
+        return 0;
     if (rename(path, old) != 0)
         return -1;
-    if (rename(tmp, path) == 0)
+    if (rename(tmp, path) == 0) {
+        *left = old;
         return 0;
+    }
     int code = errno;
     (void)rename(old, path);
     errno = code;
@@ -341,20 +344,18 @@ r1_status r1_os_dir_commit(const char *tmp, const char *path, r1_err *err)
     r1_buf old;
     r1_buf_init(&old, 0);
     r1_buf_printf(&old, "%s.old", tmp);
+    const char *left = tmp;
     r1_status status = R1_OK;
     int code = nftw(tmp, sync_entry, TREE_FDS, FTW_DEPTH | FTW_PHYS);
     if (code != 0)
         status = fail_errno(err, code < 0 ? errno : code, tmp, "write");
     else if (r1_os_exists(target) && !r1_os_is_dir(target))
         status = r1_fail(err, R1_EARG, "%s: exists and is not a directory", path);
-    else if (swap_in(tmp, target, old.data) != 0)
+    else if (swap_in(tmp, target, old.data, &left) != 0)
         status = fail_errno(err, errno, path, "replace");
-    if (status == R1_OK) {
+    if (status == R1_OK)
         sync_parent(target);
-        remove_tree(old.data);
-    } else {
-        remove_tree(tmp);
-    }
+    remove_tree(left); /* the old directory, or after a failure the new one */
     r1_buf_release(&old);
     r1_mem_free(target);
     return status;
