@@ -391,7 +391,7 @@ int32_t r1_sampler_choose(r1_sampler *s, const float *logits, int n_tokens,
     int vocab = s->vocab, n = n_tokens < vocab ? n_tokens : vocab;
     r1_assert(n >= 1);
     bool greedy = o->temperature <= 0;
-    bool penalty = o->repeat_penalty != 1 && o->repeat_last > 0 && n_recent > 0; // NOLINT
+    bool penalty = o->repeat_penalty != 1 && o->repeat_last > 0 && n_recent > 0;
     float inv_t = greedy ? 1 : 1 / o->temperature;
     const float *x = penalty ? penalise(s, logits, n, o, recent, n_recent) : logits;
 
