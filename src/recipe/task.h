@@ -13,20 +13,20 @@ typedef enum { R1_SPLIT_TRAIN, R1_SPLIT_DEV, R1_SPLIT_TEST } r1_split;
 
 /* One question with a verifiable answer, of a task or of a JSONL file. */
 typedef struct {
-    char *prompt;               /* text as the model reads it, special tokens included */
-    json_t *answer;             /* the verifier's specification, owned */
+    char *prompt;   /* text as the model reads it, special tokens included */
+    json_t *answer; /* the verifier's specification, owned */
     const r1_verifier *verifier;
 } r1_problem;
 void r1_problem_release(r1_problem *p);
 
 /* What a completion shows beyond right and wrong (emergence, rl-anchors 4.6). */
 typedef struct {
-    bool thinks;    /* has a <think> block */
-    int attempts;   /* candidate expressions, or steps */
-    int checks;     /* explicit verdicts */
+    bool thinks;  /* has a <think> block */
+    int attempts; /* candidate expressions, or steps */
+    int checks;   /* explicit verdicts */
     int checks_right;
-    bool backtracks; /* a candidate marked wrong, then another */
-    int repeats;    /* candidates tried before in the same trace */
+    bool backtracks;        /* a candidate marked wrong, then another */
+    int repeats;            /* candidates tried before in the same trace */
     int lines, lines_right; /* arithmetic lines, and those that are exact */
 } r1_trace_stats;
 
@@ -47,5 +47,20 @@ typedef struct {
 
 const r1_task *r1_task_find(const char *name, r1_err *err);
 const r1_task *r1_task_at(int i); /* NULL past the last */
+
+/* ---- What tasks are made of -------------------------------------------------------------- */
+extern const r1_task r1_countdown_task;
+extern const r1_task r1_modsum_task;
+
+/* A byte-level BPE tokenizer whose ids are, in order: <pad> <bos> <eos> <think> </think>
+ * <answer> </answer>, then the bytes of alphabet, then one token for each merge. */
+typedef struct {
+    const char *left, *right; /* two earlier tokens, in plain text */
+} r1_task_merge;
+r1_status r1_task_tokenizer(const char *alphabet, const r1_task_merge *merges, int n_merges,
+                            r1_tokenizer **out, r1_err *err);
+
+/* Element i of a permutation of 0..n-1 that key chooses; i < n. */
+uint64_t r1_task_permute(uint64_t key, uint64_t n, uint64_t i);
 
 #endif
