@@ -20,6 +20,7 @@ typedef struct {
     const char *status; /* "running", "done", "failed", "interrupted" */
     double started, ended; /* seconds since 1970; 0 = not ended */
     int64_t steps;         /* last step recorded */
+    const char *note;      /* why it failed, or NULL */
 } r1_store_run;
 
 r1_status r1_store_begin(r1_store *s, const char *kind, const char *name, const char *config,
@@ -43,11 +44,12 @@ typedef struct {
     int tokens;
 } r1_store_sample;
 
-/* One transaction: a step's metrics and samples. */
+/* One transaction: a step's metrics and samples.  What is written again replaces the old. */
 r1_status r1_store_step(r1_store *s, int64_t run, int64_t step, const r1_metric *m, int n_metrics,
                         const r1_store_sample *samples, int n_samples, r1_err *err);
 
-/* Reading: callbacks return false to stop; strings live during the call. */
+/* Reading: callbacks return false to stop, and must not call the store; strings live during the
+ * call.  A value that was not finite is read back as NaN or infinity. */
 typedef bool (*r1_store_run_fn)(void *ud, const r1_store_run *run);
 r1_status r1_store_runs(r1_store *s, r1_store_run_fn fn, void *ud, r1_err *err);
 r1_status r1_store_run_get(r1_store *s, int64_t run, r1_store_run_fn fn, void *ud, r1_err *err);
