@@ -118,14 +118,21 @@ static double nice_step(double span, int ticks)
     return unit * (f <= 1.0 ? 1 : f <= 2.0 ? 2 : f <= 5.0 ? 5 : 10);
 }
 
+/* Values beyond this would overflow the arithmetic of a picture; they are left out like NaN. */
+static bool usable(double v)
+{
+    return fabs(v) <= 1e300;
+}
+
 static axis axis_of(double min, double max, int ticks)
 {
-    if (!(max > min)) { /* constant, or nothing finite */
-        if (!isfinite(min) || !isfinite(max))
-            min = max = 0;
-        double pad = min == 0 ? 1 : fabs(min) / 2;
+    if (!(min <= max))
+        min = max = 0; /* nothing to show */
+    double size = fmax(fabs(min), fabs(max));
+    if (max - min <= 1e-12 * size || size < 1e-300) { /* constant: room to both sides */
+        double pad = size < 1e-300 ? 1 : size / 2;
         max += pad;
-        min -= min > 0 || min < 0 ? pad : 0;
+        min -= size < 1e-300 ? 0 : pad;
     }
     if (min > 0 && min < 0.5 * max)
         min = 0; /* zero is near enough to be shown */
@@ -169,20 +176,20 @@ static void value_text(char *out, size_t size, double v)
 static void finite_range(const double *y, int n, double *min, double *max)
 {
     for (int i = 0; i < n; i++) {
-        if (!isfinite(y[i]))
+        if (!usable(y[i]))
             continue;
         *min = y[i] < *min ? y[i] : *min;
         *max = y[i] > *max ? y[i] : *max;
     }
 }
 
-/* The mean of the finite values among y[begin..end); NaN when there is none. */
+/* The mean of the usable values among y[begin..end); NaN when there is none. */
 static double mean_of(const double *y, int begin, int end)
 {
     double sum = 0;
     int n = 0;
     for (int i = begin; i < end; i++) {
-        if (isfinite(y[i])) {
+        if (usable(y[i])) {
             sum += y[i];
             n++;
         }
@@ -255,7 +262,7 @@ void r1_report_curve(r1_buf *out, const double *y, int n, int columns, int rows,
     }
     dots d = {.columns = columns - LABEL - 2, .rows = rows};
     d.cells = R1_NEW_N(uint8_t, (size_t)d.columns * (size_t)rows);
-    axis a = axis_of(min, max, rows / 3 < 2 ? 2 : rows / 3);
+    axis a = axis_of(min, max, rows / 2 < 2 ? 2 : rows / 2);
     int wide = 2 * d.columns, high = 4 * rows;
     int points = n < wide ? n : wide;
     double last_x = 0, last_y = (double)NAN;
@@ -277,7 +284,7 @@ void r1_report_curve(r1_buf *out, const double *y, int n, int columns, int rows,
         int ticks = (int)lround((a.max - a.min) / a.step);
         for (int t = 0; t <= ticks; t++) {
             double v = a.min + t * a.step;
-            if ((int)lround((a.max - v) / (a.max - a.min) * (rows - 1)) == r)
+            if (fabs((a.max - v) / (a.max - a.min) * (rows - 1) - r) < 0.4)
                 tick_text(label, sizeof label, v, a.step);
         }
         r1_buf_printf(out, "%*s %s", LABEL, label, label[0] ? "┤" : "│");

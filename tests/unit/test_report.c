@@ -54,8 +54,8 @@ static void test_curve(void **state)
     const double up[] = {0, 0.25, 0.5, 0.75, 1};
     expect_curve(up, 5, 24, 3, "reward",
                  "          reward\n"
-                 "     1.0 ┤         ⢀⣀⠤⠒⠉\n"
-                 "     0.5 ┤    ⢀⡠⠤⠒⠉⠁\n"
+                 "     1.0 ┤         ⢀⡠⠤⠒⠉\n"
+                 "     0.5 ┤    ⢀⣀⠤⠖⠉⠁\n"
                  "     0.0 ┤⣀⠤⠒⠊⠁\n"
                  "         └──────────────\n"
                  "          1            5\n");
@@ -71,7 +71,7 @@ static void test_curve_hostile(void **state)
     static const double sets[][4] = {
         {0, 0, 0, 0},
         {-3, -3, -3, -3},
-        {1e300, -1e300, 1e300, 0},
+        {1.7e308, -1.7e308, 1e300, -1e300},
         {1e-300, 2e-300, 0, 0},
         {123456789, 1, 2, 3},
         {(double)NAN, 1, (double)NAN, 2},
