@@ -1,0 +1,237 @@
+/* Encodings against vectors made with gguf-py, and every half and byte pattern on its own. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../golden/quant.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "compute/quant.h"
+
+enum { N_BLOCKS = sizeof golden_blocks / sizeof golden_blocks[0] };
+enum { N_HALVES = sizeof golden_halves / sizeof golden_halves[0] };
+
+static uint32_t bits(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    return u;
+}
+
+static float of_bits(uint32_t u)
+{
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
+static void check_blocks(r1_dtype dtype, const uint8_t *golden, size_t golden_size,
+                         const uint32_t *golden_decoded)
+{
+    float x[N_BLOCKS], y[N_BLOCKS];
+    uint8_t q[N_BLOCKS * 2];
+    memcpy(x, golden_blocks, sizeof x);
+    assert_int_equal(r1_tensor_bytes(dtype, N_BLOCKS), golden_size);
+    r1_quant_encode(dtype, x, q, N_BLOCKS);
+    assert_memory_equal(q, golden, golden_size);
+    r1_quant_decode(dtype, golden, y, N_BLOCKS);
+    for (int i = 0; i < N_BLOCKS; i++)
+        assert_int_equal(bits(y[i]), golden_decoded[i]);
+}
+
+static void q8_0_is_ggmls(void **state)
+{
+    (void)state;
+    check_blocks(R1_Q8_0, golden_q8_0, sizeof golden_q8_0, golden_q8_0_decoded);
+}
+
+static void q4_0_is_ggmls(void **state)
+{
+    (void)state;
+    check_blocks(R1_Q4_0, golden_q4_0, sizeof golden_q4_0, golden_q4_0_decoded);
+}
+
+static void q4_1_is_ggmls(void **state)
+{
+    (void)state;
+    check_blocks(R1_Q4_1, golden_q4_1, sizeof golden_q4_1, golden_q4_1_decoded);
+}
+
+static void halves_round_to_nearest_even(void **state)
+{
+    (void)state;
+    float x[N_HALVES];
+    uint16_t h[N_HALVES];
+    memcpy(x, golden_halves, sizeof x);
+    r1_quant_encode(R1_F16, x, h, N_HALVES);
+    for (int i = 0; i < N_HALVES; i++)
+        assert_int_equal(h[i], golden_f16[i]);
+    r1_quant_encode(R1_BF16, x, h, N_HALVES);
+    for (int i = 0; i < N_HALVES; i++)
+        assert_int_equal(h[i], golden_bf16[i]);
+}
+
+static void every_half_survives(void **state)
+{
+    (void)state;
+    for (uint32_t u = 0; u < 65536; u++) {
+        uint16_t h = (uint16_t)u;
+        float f = r1_quant_f16_to_f32(h), b = r1_bf16_to_f32(h);
+        if ((h & 0x7fff) > 0x7c00)
+            assert_true(isnan(f) && r1_quant_f16_from_f32(f) == (h | 0x200));
+        else
+            assert_int_equal(r1_quant_f16_from_f32(f), h);
+        if ((h & 0x7fff) > 0x7f80)
+            assert_true(isnan(b) && r1_bf16_from_f32(b) == (h | 64));
+        else
+            assert_int_equal(r1_bf16_from_f32(b), h);
+    }
+    assert_true(r1_quant_f16_to_f32(0x3c01) == 1 + 0x1p-10f);
+    assert_true(r1_quant_f16_to_f32(0x0001) == 0x1p-24f);
+    assert_true(r1_quant_f16_to_f32(0x7bff) == 65504);
+    assert_true(isinf(r1_quant_f16_to_f32(0xfc00)));
+}
+
+/* Halfway points between neighbours go to the even one, a hair beyond to the nearer. */
+static void every_tie_goes_to_even(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 0x7bff; h++) {
+        float lo = r1_quant_f16_to_f32((uint16_t)h),
+              hi = r1_quant_f16_to_f32((uint16_t)(h + 1));
+        float mid = lo + (hi - lo) / 2;
+        assert_int_equal(r1_quant_f16_from_f32(mid), h + (h & 1));
+        assert_int_equal(r1_quant_f16_from_f32(nextafterf(mid, 0)), h);
+        assert_int_equal(r1_quant_f16_from_f32(nextafterf(mid, INFINITY)), h + 1);
+        assert_int_equal(r1_quant_f16_from_f32(-mid), 0x8000 | (h + (h & 1)));
+    }
+}
+
+static void plain_types_are_kept(void **state)
+{
+    (void)state;
+    const float x[4] = {1.5f, -0.0f, INFINITY, 1e-40f};
+    float y[4], z[4];
+    r1_quant_encode(R1_F32, x, y, 4);
+    r1_quant_decode(R1_F32, y, z, 4);
+    assert_memory_equal(x, z, sizeof x);
+    const float f[6] = {-3, 2.5f, 3.5f, 1e20f, -1e20f, 0};
+    const int32_t expected[6] = {-3, 2, 4, INT32_MAX, INT32_MIN, 0};
+    int32_t v[6];
+    float back[6];
+    r1_quant_encode(R1_I32, f, v, 6);
+    assert_memory_equal(v, expected, sizeof v);
+    r1_quant_decode(R1_I32, v, back, 6);
+    assert_true(back[0] == -3 && back[2] == 4 && back[5] == 0);
+}
+
+/* Weights that no model has: nothing undefined may happen. */
+static void wild_values_are_defined(void **state)
+{
+    (void)state;
+    float x[32], y[32];
+    uint8_t q[64];
+    static const float wild[] = {NAN,      INFINITY, -INFINITY, 3.4e38f,
+                                 -3.4e38f, 1e-45f,   -1e-45f,   0};
+    for (int trial = 0; trial < 64; trial++) {
+        r1_rng rng = r1_rng_init(1, R1_RNG_TEST, (uint64_t)trial);
+        for (int i = 0; i < 32; i++)
+            x[i] = trial < 8 ? wild[trial] : wild[r1_rng_below(&rng, 8)];
+        for (r1_dtype t = R1_Q8_0; t <= R1_Q4_1; t++) {
+            r1_quant_encode(t, x, q, 32);
+            r1_quant_decode(t, q, y, 32);
+        }
+    }
+    for (int i = 0; i < 32; i++)
+        x[i] = of_bits((uint32_t)i); /* so small that the scale vanishes */
+    r1_quant_encode(R1_Q8_0, x, q, 32);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(q[i], 0);
+}
+
+static void error_stays_within_half_a_step(void **state)
+{
+    (void)state;
+    r1_rng rng = r1_rng_init(3, R1_RNG_TEST, 0);
+    float x[32], y[32];
+    uint8_t q[64];
+    for (int trial = 0; trial < 200; trial++) {
+        float most = 0, least = 1;
+        for (int i = 0; i < 32; i++) {
+            x[i] = r1_rng_float(&rng) * 2 - 1;
+            most = fmaxf(most, fabsf(x[i]));
+            least = fminf(least, x[i]);
+        }
+        r1_quant_encode(R1_Q8_0, x, q, 32);
+        r1_quant_decode(R1_Q8_0, q, y, 32);
+        for (int i = 0; i < 32; i++)
+            assert_true(fabsf(x[i] - y[i]) <= most * (0.5f / 127 + 0.0006f));
+        r1_quant_encode(R1_Q4_1, x, q, 32);
+        r1_quant_decode(R1_Q4_1, q, y, 32);
+        for (int i = 0; i < 32; i++)
+            assert_true(fabsf(x[i] - y[i]) <= 1.0f / 15 + 0.003f);
+    }
+}
+
+/* ---- Dtypes and views -------------------------------------------------------------------- */
+
+static void traits_are_consistent(void **state)
+{
+    (void)state;
+    for (int i = 0; i < R1_DTYPE_COUNT; i++) {
+        const r1_dtype_traits *t = r1_tensor_traits((r1_dtype)i);
+        r1_dtype back;
+        assert_true(r1_tensor_dtype_of_ggml((uint32_t)t->ggml_type, &back));
+        assert_int_equal(back, i);
+        if (t->safetensors) {
+            assert_true(r1_tensor_dtype_of_safetensors(t->safetensors, &back));
+            assert_int_equal(back, i);
+        }
+        assert_int_equal(r1_tensor_bytes((r1_dtype)i, 3 * t->block), 3 * t->bytes);
+    }
+    r1_dtype none;
+    assert_false(r1_tensor_dtype_of_ggml(12, &none)); /* Q4_K */
+    assert_false(r1_tensor_dtype_of_safetensors("F8_E4M3", &none));
+    assert_false(r1_tensor_dtype_of_safetensors("f32", &none));
+}
+
+static void views_point_at_rows(void **state)
+{
+    (void)state;
+    uint8_t q[4 * 2 * 34];
+    r1_tensor t = r1_tensor_2d(q, R1_Q8_0, 4, 64);
+    assert_int_equal(r1_tensor_count(t), 256);
+    r1_tensor r = r1_tensor_rows(t, 1, 2);
+    assert_ptr_equal(r.data, q + 68);
+    assert_int_equal(r.shape[0], 2);
+    assert_int_equal(r.shape[1], 64);
+    t.stride0 = 32; /* rows may overlap or be spaced: the stride counts, not the width */
+    assert_ptr_equal(r1_tensor_rows(t, 3, 1).data, q + 102);
+    assert_null(r1_tensor_rows(r1_tensor_2d(NULL, R1_F32, 4, 4), 2, 1).data);
+    r1_tensor v = r1_tensor_1d(q, R1_F32, 5);
+    assert_int_equal(r1_tensor_count(v), 5);
+    assert_int_equal(v.rank, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(q8_0_is_ggmls),
+        cmocka_unit_test(q4_0_is_ggmls),
+        cmocka_unit_test(q4_1_is_ggmls),
+        cmocka_unit_test(halves_round_to_nearest_even),
+        cmocka_unit_test(every_half_survives),
+        cmocka_unit_test(every_tie_goes_to_even),
+        cmocka_unit_test(plain_types_are_kept),
+        cmocka_unit_test(wild_values_are_defined),
+        cmocka_unit_test(error_stays_within_half_a_step),
+        cmocka_unit_test(traits_are_consistent),
+        cmocka_unit_test(views_point_at_rows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
