@@ -103,7 +103,8 @@ r1_status r1_sampler_check(const r1_sampling *o, r1_err *err)
     return R1_OK;
 }
 
-/* exp(x) for x <= 0, within 2e-7 of the value; 0 below -87 and for NaN. */
+/* exp(x) for -88 <= x <= 0, within 2e-7 of the value; at -88 the exponent field becomes 0, and so
+ * does the result. */
 static inline float exp_negative(float x)
 {
     const float round = 0x1.8p23f; /* adding it leaves the nearest integer in the low bits */
@@ -122,13 +123,7 @@ static inline float exp_negative(float x)
     bits = (bits + 127u) << 23;
     float scale;
     memcpy(&scale, &bits, sizeof scale);
-    return x > -87.0f ? p * scale : 0.0f;
-}
-
-static inline float weight_of(float x, float max, float inv_t)
-{
-    x = x > FLT_MAX ? FLT_MAX : x; /* so that inf - inf is no NaN; NaN itself gets weight 0 */
-    return exp_negative((x - max) * inv_t);
+    return p * scale;
 }
 
 /* The largest number; NaN is passed over, infinities count as the largest finite numbers. */
@@ -153,8 +148,15 @@ static double weigh_block(const float *restrict x, int n, float max, float inv_t
                           float *restrict w)
 {
     float sum[LANES] = {0};
+    /* NaN becomes -88, weight 0; infinity, whose max is the largest finite number, becomes 0.
+     * A loop of its own: mixed with the arithmetic below, compilers make branches of it. */
+    for (int i = 0; i < n; i++) {
+        float d = (x[i] - max) * inv_t;
+        d = d > -88 ? d : -88;
+        w[i] = d < 0 ? d : 0;
+    }
     for (int i = 0; i < n; i++)
-        w[i] = weight_of(x[i], max, inv_t);
+        w[i] = exp_negative(w[i]);
     int i = 0;
     for (; i + LANES <= n; i += LANES)
         for (int j = 0; j < LANES; j++)
@@ -182,12 +184,21 @@ static double weigh(const float *x, int n, float max, float inv_t, float *w, dou
     return total;
 }
 
-/* The first of the largest logits; 0 when there is no number. */
+/* The first of the largest logits; 0 when there is no number.  The block of the maximum is found
+ * first, which leaves one block to search. */
 static int32_t argmax(const float *x, int n)
 {
-    float m = max_of(x, n);
-    for (int i = 0; i < n; i++)
-        if (x[i] >= m)
+    float best = -INFINITY;
+    int at = 0;
+    for (int i = 0; i < n; i += BLOCK) {
+        float m = max_of(x + i, n - i < BLOCK ? n - i : BLOCK);
+        if (m > best) {
+            best = m;
+            at = i;
+        }
+    }
+    for (int i = at; i < n && i < at + BLOCK; i++)
+        if (x[i] >= best)
             return i;
     return 0;
 }
