@@ -18,6 +18,9 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
 #ifdef __linux__
 #include <sched.h>
 #include <sys/auxv.h>
@@ -491,10 +494,12 @@ r1_os_cpu r1_os_cpu_features(void)
 {
     r1_os_cpu cpu = {0};
 #if defined(__x86_64__) || defined(__i386__)
-    /* The compiler's run time asks CPUID, and XGETBV for what the kernel saves. */
+    /* The compiler's run time asks CPUID, and XGETBV for what the kernel saves.  Not every
+     * compiler knows F16C by name; the kernel's part of it is AVX's. */
     __builtin_cpu_init();
-    cpu.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-               __builtin_cpu_supports("f16c");
+    unsigned a, b, c, d;
+    bool f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+    cpu.avx2 = f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     cpu.avx512 = cpu.avx2 && __builtin_cpu_supports("avx512f") &&
                  __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                  __builtin_cpu_supports("avx512vl");
