@@ -14,7 +14,7 @@ struct r1_kv_span {
     struct r1_kv_span *next;
 };
 
-/* Bytes of one layer's keys (its values take the same); 0 when the size has no representation. */
+/* Bytes of one layer's keys (its values take the same); 0 when rows make no sensible size. */
 static size_t plane_bytes(const r1_model *m, int rows)
 {
     size_t width = (size_t)m->cfg.n_kv_heads * (size_t)m->cfg.head_dim, bytes;
@@ -26,9 +26,9 @@ static size_t plane_bytes(const r1_model *m, int rows)
 
 size_t r1_kv_bytes(const r1_model *m, int rows)
 {
-    size_t bytes;
-    return r1_mem_mul(plane_bytes(m, rows), 2 * (size_t)m->cfg.n_layers, &bytes) ? bytes
-                                                                                 : SIZE_MAX;
+    size_t plane = plane_bytes(m, rows), bytes;
+    bool fits = r1_mem_mul(plane, 2 * (size_t)m->cfg.n_layers, &bytes);
+    return fits && plane > 0 ? bytes : SIZE_MAX;
 }
 
 static struct r1_kv_span *span_new(int first, int n, struct r1_kv_span *next)
@@ -41,7 +41,7 @@ static struct r1_kv_span *span_new(int first, int n, struct r1_kv_span *next)
 r1_status r1_kv_open(r1_model *m, int rows, r1_kv **out, r1_err *err)
 {
     size_t bytes = r1_kv_bytes(m, rows);
-    if (rows < 1 || bytes == SIZE_MAX)
+    if (bytes == SIZE_MAX)
         return r1_fail(err, R1_EARG, "kv: %d rows of key/value memory cannot be had", rows);
     void *block;
     r1_status st = r1_op_alloc(m->backend, bytes, &block, err);
