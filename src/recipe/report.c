@@ -712,8 +712,6 @@ static void put_config(r1_buf *b, const r1_buf *config)
 static r1_status build_page(r1_buf *b, page *p, r1_store *s, int64_t run, r1_err *err)
 {
     R1_TRY(r1_store_run_get(s, run, on_run, p, err));
-    if (p->head.len == 0)
-        return r1_fail(err, R1_EARG, "report: there is no run %lld", (long long)run);
     r1_report_metrics m;
     R1_TRY(r1_report_read(s, run, &m, err));
     r1_buf_puts(b, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"

@@ -1,0 +1,392 @@
+/* cmd_runs.c: `r1 runs` looks into the run store: list, show, export, report. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/os.h"
+#include "cmd/cmd.h"
+#include "recipe/report.h"
+
+typedef struct {
+    const char *store, *output;
+    bool json, csv, jsonl;
+} options;
+
+#define AT(m) offsetof(options, m)
+static const r1_opt rows[] = {
+    {.name = "store",
+     .type = R1_OPT_STR,
+     .offset = AT(store),
+     .arg = "PATH",
+     .help = "The run store, instead of $R1_HOME/runs.db."},
+    {.name = "json", .type = R1_OPT_BOOL, .offset = AT(json), .help = "List or show as JSON."},
+    {.name = "csv",
+     .type = R1_OPT_BOOL,
+     .offset = AT(csv),
+     .help = "Export one line a step, one column a metric."},
+    {.name = "jsonl",
+     .type = R1_OPT_BOOL,
+     .offset = AT(jsonl),
+     .help = "Export one JSON object a step."},
+    {.name = "output",
+     .letter = 'o',
+     .type = R1_OPT_STR,
+     .offset = AT(output),
+     .arg = "FILE",
+     .help = "Where `report` writes its HTML page, instead of run-ID.html."},
+};
+
+/* ---- Text -------------------------------------------------------------------------------- */
+
+static void time_text(char *out, size_t size, double seconds)
+{
+    time_t t = (time_t)seconds;
+    struct tm tm;
+    if (!(seconds > 0) || !localtime_r(&t, &tm) || !strftime(out, size, "%Y-%m-%d %H:%M", &tm))
+        snprintf(out, size, "-");
+}
+
+static void number_text(char *out, size_t size, double v)
+{
+    snprintf(out, size, isfinite(v) ? "%.5g" : "-", v);
+}
+
+/* Print a run's strings without what would move the cursor. */
+static void print_clean(const char *s, int width)
+{
+    int n = 0;
+    for (; *s && (width == 0 || n < width); s++) {
+        unsigned char c = (unsigned char)*s;
+        putchar(c < 0x20 || c == 0x7F ? '?' : c);
+        n += (c & 0xC0) != 0x80;
+    }
+    for (; n < width; n++)
+        putchar(' ');
+}
+
+static void run_json(r1_buf *b, const r1_store_run *run)
+{
+    r1_buf_printf(b, "{\"id\": %" PRId64 ", \"kind\": ", run->id);
+    r1_json_quote(b, run->kind, strlen(run->kind));
+    r1_buf_puts(b, ", \"name\": ");
+    r1_json_quote(b, run->name, strlen(run->name));
+    r1_buf_puts(b, ", \"status\": ");
+    r1_json_quote(b, run->status, strlen(run->status));
+    r1_buf_puts(b, ", \"started\": ");
+    r1_json_number(b, run->started);
+    r1_buf_puts(b, ", \"ended\": ");
+    r1_json_number(b, run->ended);
+    r1_buf_printf(b, ", \"steps\": %" PRId64, run->steps);
+}
+
+/* ---- List -------------------------------------------------------------------------------- */
+
+typedef struct {
+    bool json;
+    int n;
+    r1_buf *out; /* JSON */
+} listing;
+
+static bool on_listed(void *ud, const r1_store_run *run)
+{
+    listing *l = ud;
+    l->n++;
+    if (l->json) {
+        r1_buf_puts(l->out, l->n > 1 ? ",\n " : "[");
+        run_json(l->out, run);
+        r1_buf_putc(l->out, '}');
+        return true;
+    }
+    char began[32];
+    time_text(began, sizeof began, run->started);
+    if (l->n == 1)
+        printf("%5s  %-8s  %-28s  %-11s  %8s  %s\n", "id", "kind", "name", "status", "steps",
+               "begun");
+    printf("%5" PRId64 "  ", run->id);
+    print_clean(run->kind, 8);
+    printf("  ");
+    print_clean(run->name, 28);
+    printf("  ");
+    print_clean(run->status, 11);
+    printf("  %8" PRId64 "  %s\n", run->steps, began);
+    return true;
+}
+
+static r1_status list(r1_store *s, const options *v, r1_err *err)
+{
+    r1_buf b;
+    r1_buf_init(&b, 0);
+    listing l = {.json = v->json, .out = &b};
+    r1_status status = r1_store_runs(s, on_listed, &l, err);
+    if (status == R1_OK && v->json)
+        printf("%s%s]\n", b.data, l.n ? "" : "[");
+    else if (status == R1_OK && l.n == 0)
+        fprintf(stderr, "r1: no runs yet\n");
+    r1_buf_release(&b);
+    return status;
+}
+
+/* ---- Show -------------------------------------------------------------------------------- */
+
+enum { SPARK = 32 }; /* columns */
+
+static bool on_shown(void *ud, const r1_store_run *run)
+{
+    r1_buf *json = ud;
+    if (json) {
+        run_json(json, run);
+        r1_buf_puts(json, ", \"config\": ");
+        json_t *config;
+        /* The store keeps text; what is not JSON is shown as a string. */
+        bool ok =
+            r1_json_parse(run->config, strlen(run->config), "config", &config, NULL) == R1_OK;
+        if (ok) {
+            r1_buf_puts(json, run->config);
+            json_decref(config);
+        } else {
+            r1_json_quote(json, run->config, strlen(run->config));
+        }
+        return false;
+    }
+    char began[32], ended[32];
+    time_text(began, sizeof began, run->started);
+    time_text(ended, sizeof ended, run->ended);
+    printf("run %" PRId64 ": ", run->id);
+    print_clean(run->name, 0);
+    printf(" (%s), %s, %" PRId64 " steps, begun %s, ended %s\n", run->kind, run->status,
+           run->steps, began, ended);
+    return false;
+}
+
+static void print_series(const r1_report_series *s, int width)
+{
+    char first[32], last[32], best[32] = "-";
+    double v;
+    r1_buf spark;
+    r1_buf_init(&spark, 0);
+    r1_report_sparkline(&spark, s->values, s->n, SPARK);
+    number_text(first, sizeof first, s->values[0]);
+    number_text(last, sizeof last, s->values[s->n - 1]);
+    if (r1_report_best(s, &v))
+        number_text(best, sizeof best, v);
+    print_clean(s->name, width);
+    printf("  %11s  %11s  %11s  %s\n", first, last, best, spark.data);
+    r1_buf_release(&spark);
+}
+
+static void series_json(r1_buf *b, const r1_report_series *s)
+{
+    double v;
+    r1_json_quote(b, s->name, strlen(s->name));
+    r1_buf_printf(b, ": {\"n\": %d, \"first\": ", s->n);
+    r1_json_number(b, s->values[0]);
+    r1_buf_puts(b, ", \"last\": ");
+    r1_json_number(b, s->values[s->n - 1]);
+    r1_buf_puts(b, ", \"best\": ");
+    r1_json_number(b, r1_report_best(s, &v) ? v : (double)NAN);
+    r1_buf_putc(b, '}');
+}
+
+static r1_status show(r1_store *s, int64_t run, const options *v, r1_err *err)
+{
+    r1_buf b;
+    r1_report_metrics m;
+    R1_TRY(r1_report_read(s, run, &m, err));
+    r1_buf_init(&b, 0);
+    r1_status status = r1_store_run_get(s, run, on_shown, v->json ? &b : NULL, err);
+    if (status == R1_OK && v->json) {
+        r1_buf_puts(&b, ", \"metrics\": {");
+        for (int i = 0; i < m.n; i++) {
+            r1_buf_puts(&b, i ? ",\n " : "\n ");
+            series_json(&b, &m.series[i]);
+        }
+        printf("%s}}\n", b.data);
+    } else if (status == R1_OK && m.n > 0) {
+        int width = 6;
+        for (int i = 0; i < m.n; i++) {
+            int len = (int)strlen(m.series[i].name);
+            width = len > width && len <= 40 ? len : width;
+        }
+        printf("\n%-*s  %11s  %11s  %11s\n", width, "metric", "first", "last", "best");
+        for (int i = 0; i < m.n; i++)
+            print_series(&m.series[i], width);
+    }
+    r1_buf_release(&b);
+    r1_report_release(&m);
+    return status;
+}
+
+/* ---- Export ------------------------------------------------------------------------------ */
+
+static void csv_field(r1_buf *b, const char *s)
+{
+    if (!strpbrk(s, ",\"\r\n")) {
+        r1_buf_puts(b, s);
+        return;
+    }
+    r1_buf_putc(b, '"');
+    for (; *s; s++) {
+        if (*s == '"')
+            r1_buf_putc(b, '"');
+        r1_buf_putc(b, *s);
+    }
+    r1_buf_putc(b, '"');
+}
+
+/* One step: the values that it has, as a CSV line or a JSON object.  next[i] is the first value
+ * of series i not yet written. */
+static void put_step(r1_buf *b, const r1_report_metrics *m, int *next, int64_t step, bool csv)
+{
+    r1_buf_printf(b, csv ? "%" PRId64 : "{\"step\": %" PRId64, step);
+    for (int i = 0; i < m->n; i++) {
+        const r1_report_series *s = &m->series[i];
+        bool has = next[i] < s->n && s->steps[next[i]] == step;
+        double value = has ? s->values[next[i]] : (double)NAN;
+        next[i] += has;
+        if (csv) {
+            r1_buf_putc(b, ',');
+            if (isfinite(value))
+                r1_json_number(b, value);
+        } else if (has) {
+            r1_buf_puts(b, ", ");
+            r1_json_quote(b, s->name, strlen(s->name));
+            r1_buf_puts(b, ": ");
+            r1_json_number(b, value);
+        }
+    }
+    r1_buf_puts(b, csv ? "\n" : "}\n");
+}
+
+static bool on_exists(void *ud, const r1_store_run *run)
+{
+    (void)ud;
+    (void)run;
+    return false;
+}
+
+static r1_status export_run(r1_store *s, int64_t run, const options *v, r1_err *err)
+{
+    r1_report_metrics m;
+    r1_buf b;
+    R1_TRY(r1_store_run_get(s, run, on_exists, NULL, err));
+    R1_TRY(r1_report_read(s, run, &m, err));
+    r1_buf_init(&b, 0);
+    int *next = R1_NEW_N(int, (size_t)m.n + 1);
+    if (v->csv) {
+        r1_buf_puts(&b, "step");
+        for (int i = 0; i < m.n; i++) {
+            r1_buf_putc(&b, ',');
+            csv_field(&b, m.series[i].name);
+        }
+        r1_buf_putc(&b, '\n');
+    }
+    for (;;) {
+        int64_t step = INT64_MAX;
+        for (int i = 0; i < m.n; i++)
+            if (next[i] < m.series[i].n && m.series[i].steps[next[i]] < step)
+                step = m.series[i].steps[next[i]];
+        if (step == INT64_MAX)
+            break;
+        put_step(&b, &m, next, step, v->csv);
+        fwrite(b.data, 1, b.len, stdout);
+        r1_buf_reset(&b);
+    }
+    fwrite(b.data, 1, b.len, stdout); /* the header of a run without steps */
+    r1_mem_free(next);
+    r1_buf_release(&b);
+    r1_report_release(&m);
+    return R1_OK;
+}
+
+static r1_status report(r1_store *s, int64_t run, const options *v, r1_err *err)
+{
+    char path[64];
+    snprintf(path, sizeof path, "run-%" PRId64 ".html", run);
+    const char *to = v->output ? v->output : path;
+    R1_TRY(r1_report_write(s, run, to, err));
+    printf("%s\n", to);
+    return R1_OK;
+}
+
+/* ---- The command ------------------------------------------------------------------------- */
+
+typedef r1_status action(r1_store *s, int64_t run, const options *v, r1_err *err);
+static const struct {
+    const char *name;
+    action *act;
+} actions[] = {{"show", show}, {"export", export_run}, {"report", report}};
+enum { N_ACTIONS = sizeof actions / sizeof *actions };
+
+static bool parse_id(const char *text, int64_t *id)
+{
+    size_t n = strlen(text);
+    if (n == 0 || n > 18 || strspn(text, "0123456789") != n)
+        return false;
+    return sscanf(text, "%" SCNd64, id) == 1 && *id > 0;
+}
+
+/* What the words ask for; *act stays NULL for the list. */
+static r1_status understand(const char **words, int n_words, const options *v, action **act,
+                            int64_t *run, r1_err *err)
+{
+    *act = NULL;
+    if (v->output && (n_words == 0 || strcmp(words[0], "report") != 0))
+        return r1_fail(err, R1_EARG, "--output belongs to `runs report`");
+    if (n_words == 0)
+        return v->csv || v->jsonl
+                   ? r1_fail(err, R1_EARG, "--csv and --jsonl belong to `runs export`")
+                   : R1_OK;
+    const char *names[N_ACTIONS];
+    for (int i = 0; i < N_ACTIONS; i++) {
+        names[i] = actions[i].name;
+        if (strcmp(words[0], names[i]) == 0)
+            *act = actions[i].act;
+    }
+    if (!*act) {
+        const char *near = r1_opt_nearest(words[0], names, N_ACTIONS);
+        return r1_fail(err, R1_EARG, "runs: '%.60s' is not show, export or report%s%s%s",
+                       words[0], near ? ", did you mean '" : "", near ? near : "",
+                       near ? "'?" : "");
+    }
+    if (n_words < 2)
+        return r1_fail(err, R1_EARG, "runs %s: the run's ID is missing", words[0]);
+    if (!parse_id(words[1], run))
+        return r1_fail(err, R1_EARG, "runs %s: '%.60s' is not a run's ID", words[0], words[1]);
+    if ((*act == export_run) != (v->csv || v->jsonl) || (v->csv && v->jsonl))
+        return r1_fail(err, R1_EARG, "runs export takes one of --csv and --jsonl");
+    if (v->json && *act != show)
+        return r1_fail(err, R1_EARG, "--json belongs to `runs` and `runs show`");
+    return R1_OK;
+}
+
+int r1_cmd_runs(int argc, char **argv)
+{
+    options v;
+    r1_opts o;
+    r1_err err = {0};
+    const char *words[2];
+    int n_words, code;
+    int64_t run = 0;
+    action *act;
+    r1_opts_init(&o, rows, R1_CMD_COUNT(rows), &v, sizeof v);
+    if (!r1_cmd_options("runs", &o, argc, argv, words, 2, &n_words, &code))
+        return code;
+    if (understand(words, n_words, &v, &act, &run, &err) != R1_OK) {
+        r1_opts_release(&o);
+        return r1_cmd_usage(&err, "runs");
+    }
+    r1_store *s = NULL;
+    r1_status status = R1_OK;
+    /* Opening would make an empty store where the path has a typing error. */
+    if (v.store && !r1_os_exists(v.store))
+        status = r1_fail(&err, R1_EIO, "%s: there is no such run store", v.store);
+    if (status == R1_OK)
+        status = r1_store_open(v.store, &s, &err);
+    if (status == R1_OK)
+        status = act ? act(s, run, &v, &err) : list(s, &v, &err);
+    r1_store_close(s);
+    r1_opts_release(&o);
+    return status == R1_OK ? 0 : r1_cmd_fail(&err);
+}
