@@ -1,0 +1,84 @@
+/* matmul.h: y = x W^T on the CPU, for float and block-quantised W.
+ *
+ * One packed layout serves every instruction set.  Outputs are grouped in panels of 16; inside a
+ * panel the inputs run outermost, so that a kernel reads memory in order:
+ *   F32   [K][16]
+ *   BF16  [K/2][16][2]                     pairs of inputs, as vdpbf16ps wants them
+ *   Q8_0  F16 scale [K/32][16], then per block of 32 inputs uint8 [8][16][4] = weight + 128
+ *   Q4_0  F16 scale [K/32][16], then per block nibbles [4][16][4]: low half inputs 0..15 of the
+ *         block, high half 16..31, stored + 8
+ *   Q4_1  F16 scale, F16 minimum, nibbles as above without the 8
+ * Against quantised weights the inputs are quantised to blocks of 32 int8 with an F32 scale (as
+ * Q8_0), once a call.  Every output is one chain of additions in the order of the inputs: its
+ * value depends neither on the number of rows nor on the threads. */
+#ifndef R1_MATMUL_H
+#define R1_MATMUL_H
+
+#include "base/pool.h"
+#include "compute/backend.h"
+#include "compute/isa.h"
+
+enum { R1_PANEL = 16 };
+
+struct r1_packed {
+    r1_dtype dtype;
+    int64_t outputs, inputs; /* O, K */
+    int64_t depth;           /* K rounded up: to 2 (BF16) or kept; blocks need K % 32 == 0 */
+    int64_t panels;          /* ceil(O/16); rows beyond O are zero */
+    size_t panel_bytes;
+    uint8_t *data;
+    size_t bytes;
+};
+
+/* See backend.h, pack.  A quantised `as` needs w.dtype == as and K % 32 == 0. */
+r1_status r1_matmul_pack(r1_pool *pool, r1_packed **p, r1_tensor w, r1_dtype as, bool transpose,
+                         r1_err *err);
+void r1_matmul_pack_free(r1_packed *p);
+
+/* Scratch that grows to the largest call and is kept: quantised or converted inputs. */
+typedef struct {
+    void *data[4];
+    size_t bytes[4];
+} r1_matmul_scratch;
+void r1_matmul_scratch_release(r1_matmul_scratch *s);
+
+/* See backend.h, matmul. */
+void r1_matmul_run(r1_pool *pool, r1_isa isa, r1_matmul_scratch *s, const r1_tensor *y,
+                   r1_tensor x, r1_packed *const *w, int n, unsigned flags);
+/* dw (O,K) F32 += dy (N,O)^T x (N,K): the same kernel over dy^T and packed x^T. */
+void r1_matmul_dw(r1_pool *pool, r1_isa isa, r1_matmul_scratch *s, r1_tensor dw, r1_tensor dy,
+                  r1_tensor x);
+
+/* ---- The kernels, one table an instruction set ------------------------------------------- */
+
+/* Inputs as a kernel reads them. */
+typedef struct {
+    const void *x;      /* rows of F32 [K]; BF16 [depth] for `wants_bf16`; int8 [K] for blocks */
+    const float *scale; /* blocks: (N,K/32) */
+    const float *sum;   /* blocks: (N,K/32) scale * sum of the int8 */
+    const int32_t *isum; /* blocks: (N,K/32) sum of the int8 */
+    int64_t stride;     /* elements of x from row to row; blocks: K, and K/32 for the others */
+} r1_matmul_in;
+
+/* c (nr, np*16) = rows [row,row+nr) of `in` times np panels at w. */
+typedef void (*r1_matmul_tile_fn)(float *c, const r1_matmul_in *in, int64_t row, int nr,
+                                  const uint8_t *w, size_t panel_bytes, int np, int64_t depth);
+
+typedef struct {
+    int max_rows, max_panels; /* of a tile */
+    bool wants_bf16;          /* BF16 weights take BF16 inputs (else F32 of the same values) */
+    r1_matmul_tile_fn tile[R1_DTYPE_COUNT]; /* by weight dtype; NULL = cannot */
+    /* int8 blocks of one row; x (K) of dtype t. */
+    void (*quantize)(const void *x, r1_dtype t, int64_t k, int8_t *q, float *scale, float *sum,
+                     int32_t *isum);
+    /* y (nr,cols) = or += c (nr,*); strides in elements; t the dtype of y. */
+    void (*store)(void *y, r1_dtype t, int64_t y_stride, const float *c, int64_t c_stride, int nr,
+                  int64_t cols, bool add);
+    /* Row of n elements from one dtype to another (F32, BF16). */
+    void (*convert)(void *y, r1_dtype ty, const void *x, r1_dtype tx, int64_t n);
+} r1_matmul_kernels;
+
+extern const r1_matmul_kernels r1_matmul_kernels_scalar, r1_matmul_kernels_avx2,
+    r1_matmul_kernels_avx512, r1_matmul_kernels_avx512bf16;
+
+#endif

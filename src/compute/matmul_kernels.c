@@ -1,0 +1,435 @@
+/* matmul_kernels.c: the tiles of matmul, compiled once per instruction set (see isa.h).
+ *
+ * A tile is nr rows of inputs times np panels of 16 outputs, held in registers while the inputs go
+ * by once.  The layouts are described in matmul.h.  All instruction sets add in the same order;
+ * the integer sums inside a block are exact, so quantised results differ only by the fused
+ * multiply-add that the scalar code may lack. */
+#include "compute/matmul.h"
+
+#include "compute/simd.h"
+
+#define PV (R1_PANEL / VW) /* vectors a panel */
+
+#if VW == 16
+enum { MAX_ROWS = 6, MAX_PANELS = 4 };
+#elif VW == 8
+enum { MAX_ROWS = 3, MAX_PANELS = 2 };
+#else
+enum { MAX_ROWS = 1, MAX_PANELS = 1 };
+#endif
+
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+R1_INLINE void keep_tile(float *c, vf acc[MAX_ROWS][MAX_PANELS * PV], int nr, int np)
+{
+    UNROLL for (int r = 0; r < nr; r++)
+        UNROLL for (int p = 0; p < np * PV; p++)
+            v_store(c + (int64_t)r * np * R1_PANEL + p * VW, acc[r][p]);
+}
+
+R1_INLINE void clear_tile(vf acc[MAX_ROWS][MAX_PANELS * PV], int nr, int np)
+{
+    UNROLL for (int r = 0; r < nr; r++)
+        UNROLL for (int p = 0; p < np * PV; p++)
+            acc[r][p] = v_set(0);
+}
+
+/* ---- F32 -------------------------------------------------------------------------------- */
+
+R1_INLINE void f32_tile(float *c, const r1_matmul_in *in, int64_t row, const int nr,
+                        const uint8_t *w, size_t panel_bytes, const int np, int64_t depth)
+{
+    vf acc[MAX_ROWS][MAX_PANELS * PV];
+    clear_tile(acc, nr, np);
+    const float *x = (const float *)in->x + row * in->stride;
+    for (int64_t k = 0; k < depth; k++) {
+        vf xk[MAX_ROWS];
+        UNROLL for (int r = 0; r < nr; r++)
+            xk[r] = v_set(x[r * in->stride + k]);
+        UNROLL for (int p = 0; p < np * PV; p++) {
+            const float *panel = (const float *)(const void *)(w + (size_t)(p / PV) * panel_bytes);
+            vf wk = v_load(panel + k * R1_PANEL + (p % PV) * VW);
+            UNROLL for (int r = 0; r < nr; r++)
+                acc[r][p] = v_fma(xk[r], wk, acc[r][p]);
+        }
+    }
+    keep_tile(c, acc, nr, np);
+}
+
+/* ---- BF16 ------------------------------------------------------------------------------- */
+
+#if defined(__AVX512BF16__)
+enum { NATIVE_BF16 = 1 };
+R1_INLINE void bf16_tile(float *c, const r1_matmul_in *in, int64_t row, const int nr,
+                         const uint8_t *w, size_t panel_bytes, const int np, int64_t depth)
+{
+    vf acc[MAX_ROWS][MAX_PANELS * PV];
+    clear_tile(acc, nr, np);
+    const uint16_t *x = (const uint16_t *)in->x + row * in->stride;
+    for (int64_t k = 0; k < depth; k += 2) {
+        __m512i xk[MAX_ROWS];
+        UNROLL for (int r = 0; r < nr; r++) {
+            int32_t pair;
+            memcpy(&pair, x + r * in->stride + k, sizeof pair);
+            xk[r] = _mm512_set1_epi32(pair);
+        }
+        UNROLL for (int p = 0; p < np; p++) {
+            __m512i wk = _mm512_loadu_si512(w + (size_t)p * panel_bytes + (size_t)k * 2 * R1_PANEL);
+            UNROLL for (int r = 0; r < nr; r++)
+                acc[r][p] = _mm512_dpbf16_ps(acc[r][p], (__m512bh)wk, (__m512bh)xk[r]);
+        }
+    }
+    keep_tile(c, acc, nr, np);
+}
+#else
+enum { NATIVE_BF16 = 0 };
+/* VW pairs to two vectors of F32: the first and the second of each pair. */
+R1_INLINE void load_pairs(const uint8_t *p, vf *even, vf *odd)
+{
+#if VW == 16
+    __m512i u = _mm512_loadu_si512(p);
+    *even = _mm512_castsi512_ps(_mm512_slli_epi32(u, 16));
+    *odd = _mm512_castsi512_ps(_mm512_and_si512(u, _mm512_set1_epi32((int)0xffff0000u)));
+#elif VW == 8
+    __m256i u = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    *even = _mm256_castsi256_ps(_mm256_slli_epi32(u, 16));
+    *odd = _mm256_castsi256_ps(_mm256_and_si256(u, _mm256_set1_epi32((int)0xffff0000u)));
+#else
+    uint16_t pair[2];
+    memcpy(pair, p, sizeof pair);
+    *even = r1_bf16_to_f32(pair[0]);
+    *odd = r1_bf16_to_f32(pair[1]);
+#endif
+}
+
+/* Inputs are F32 rows of `depth` elements that hold BF16 values. */
+R1_INLINE void bf16_tile(float *c, const r1_matmul_in *in, int64_t row, const int nr,
+                         const uint8_t *w, size_t panel_bytes, const int np, int64_t depth)
+{
+    vf acc[MAX_ROWS][MAX_PANELS * PV];
+    clear_tile(acc, nr, np);
+    const float *x = (const float *)in->x + row * in->stride;
+    for (int64_t k = 0; k < depth; k += 2) {
+        UNROLL for (int p = 0; p < np * PV; p++) {
+            const uint8_t *at = w + (size_t)(p / PV) * panel_bytes;
+            vf even, odd;
+            load_pairs(at + ((size_t)k * R1_PANEL + (size_t)(p % PV) * 2 * VW) * 2, &even, &odd);
+            UNROLL for (int r = 0; r < nr; r++)
+                acc[r][p] = v_fma(v_set(x[r * in->stride + k]), even, acc[r][p]);
+            UNROLL for (int r = 0; r < nr; r++)
+                acc[r][p] = v_fma(v_set(x[r * in->stride + k + 1]), odd, acc[r][p]);
+        }
+    }
+    keep_tile(c, acc, nr, np);
+}
+#endif
+
+/* ---- Blocks of 32 ----------------------------------------------------------------------- */
+
+enum { SCALE_BYTES = 2 * R1_PANEL, Q8_BYTES = 32 * R1_PANEL, Q4_BYTES = 16 * R1_PANEL };
+
+/* Where the parts of a panel begin. */
+typedef struct {
+    const uint16_t *scale, *min; /* F16 (K/32,16); min: Q4_1 */
+    const uint8_t *q;
+} block_panel;
+
+R1_INLINE block_panel open_panel(const uint8_t *w, const r1_dtype t, int64_t blocks)
+{
+    block_panel b;
+    b.scale = (const uint16_t *)(const void *)w;
+    b.min = b.scale + (t == R1_Q4_1 ? blocks * R1_PANEL : 0);
+    b.q = (const uint8_t *)(const void *)(b.min + blocks * R1_PANEL);
+    return b;
+}
+
+#if VW == 16
+
+/* The sums of a block for nr rows: iacc[r] (16 outputs). */
+R1_INLINE void block_sums(__m512i iacc[MAX_ROWS], const r1_dtype t, const uint8_t *q,
+                          const int8_t *x, int64_t stride, const int nr)
+{
+    if (t == R1_Q8_0) {
+        UNROLL for (int g = 0; g < 8; g++) {
+            __m512i w = _mm512_loadu_si512(q + g * 64);
+            UNROLL for (int r = 0; r < nr; r++) {
+                int32_t four;
+                memcpy(&four, x + r * stride + g * 4, sizeof four);
+                iacc[r] = _mm512_dpbusd_epi32(iacc[r], w, _mm512_set1_epi32(four));
+            }
+        }
+        return;
+    }
+    const __m512i low = _mm512_set1_epi8(15);
+    UNROLL for (int g = 0; g < 4; g++) {
+        __m512i both = _mm512_loadu_si512(q + g * 64);
+        __m512i lo = _mm512_and_si512(both, low);
+        __m512i hi = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
+        UNROLL for (int r = 0; r < nr; r++) {
+            int32_t four, upper;
+            memcpy(&four, x + r * stride + g * 4, sizeof four);
+            memcpy(&upper, x + r * stride + 16 + g * 4, sizeof upper);
+            iacc[r] = _mm512_dpbusd_epi32(iacc[r], lo, _mm512_set1_epi32(four));
+            iacc[r] = _mm512_dpbusd_epi32(iacc[r], hi, _mm512_set1_epi32(upper));
+        }
+    }
+}
+
+R1_INLINE void block_tile(float *c, const r1_matmul_in *in, int64_t row, const int nr,
+                          const uint8_t *w, size_t panel_bytes, const int np, int64_t depth,
+                          const r1_dtype t)
+{
+    const int64_t blocks = depth / 32;
+    const int offset = t == R1_Q8_0 ? 128 : t == R1_Q4_0 ? 8 : 0;
+    const size_t q_bytes = t == R1_Q8_0 ? Q8_BYTES : Q4_BYTES;
+    const int8_t *x = (const int8_t *)in->x + row * in->stride;
+    const int64_t first = row * blocks;
+    vf acc[MAX_ROWS][MAX_PANELS * PV];
+    clear_tile(acc, nr, np);
+    block_panel panel[MAX_PANELS];
+    UNROLL for (int p = 0; p < np; p++)
+        panel[p] = open_panel(w + (size_t)p * panel_bytes, t, blocks);
+    for (int64_t b = 0; b < blocks; b++) {
+        UNROLL for (int p = 0; p < np; p++) {
+            __m512i iacc[MAX_ROWS];
+            UNROLL for (int r = 0; r < nr; r++)
+                iacc[r] = _mm512_set1_epi32(-offset * in->isum[first + r * blocks + b]);
+            block_sums(iacc, t, panel[p].q + (size_t)b * q_bytes, x + b * 32, in->stride, nr);
+            vf d = v_load_f16(panel[p].scale + b * R1_PANEL);
+            UNROLL for (int r = 0; r < nr; r++) {
+                vf dd = v_mul(d, v_set(in->scale[first + r * blocks + b]));
+                acc[r][p] = v_fma(_mm512_cvtepi32_ps(iacc[r]), dd, acc[r][p]);
+            }
+            if (t == R1_Q4_1) {
+                vf m = v_load_f16(panel[p].min + b * R1_PANEL);
+                UNROLL for (int r = 0; r < nr; r++)
+                    acc[r][p] = v_fma(m, v_set(in->sum[first + r * blocks + b]), acc[r][p]);
+            }
+        }
+    }
+    keep_tile(c, acc, nr, np);
+}
+
+#elif VW == 8
+
+/* Eight outputs (half a panel at q) for nr rows.  vpmaddubsw multiplies unsigned by signed:
+ * Q8_0 gives the sign of the weight to the input. */
+R1_INLINE void half_sums(__m256i iacc[MAX_ROWS], const r1_dtype t, const uint8_t *q,
+                         const int8_t *x, int64_t stride, const int nr)
+{
+    const __m256i ones = _mm256_set1_epi16(1), low = _mm256_set1_epi8(15);
+    const int groups = t == R1_Q8_0 ? 8 : 4;
+    for (int g = 0; g < groups; g++) {
+        __m256i both = _mm256_loadu_si256((const __m256i *)(const void *)(q + g * 64));
+        __m256i lo = _mm256_and_si256(both, low);
+        __m256i hi = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
+        __m256i signs = _mm256_xor_si256(both, _mm256_set1_epi8((char)0x80));
+        __m256i size = _mm256_abs_epi8(signs);
+        UNROLL for (int r = 0; r < nr; r++) {
+            int32_t four, upper;
+            memcpy(&four, x + r * stride + g * 4, sizeof four);
+            __m256i xr = _mm256_set1_epi32(four), s;
+            if (t == R1_Q8_0) {
+                s = _mm256_maddubs_epi16(size, _mm256_sign_epi8(xr, signs));
+                iacc[r] = _mm256_add_epi32(iacc[r], _mm256_madd_epi16(s, ones));
+                continue;
+            }
+            memcpy(&upper, x + r * stride + 16 + g * 4, sizeof upper);
+            s = _mm256_add_epi16(_mm256_maddubs_epi16(lo, xr),
+                                 _mm256_maddubs_epi16(hi, _mm256_set1_epi32(upper)));
+            iacc[r] = _mm256_add_epi32(iacc[r], _mm256_madd_epi16(s, ones));
+        }
+    }
+}
+
+R1_INLINE void block_tile(float *c, const r1_matmul_in *in, int64_t row, const int nr,
+                          const uint8_t *w, size_t panel_bytes, const int np, int64_t depth,
+                          const r1_dtype t)
+{
+    const int64_t blocks = depth / 32;
+    const int offset = t == R1_Q4_0 ? 8 : 0;
+    const size_t q_bytes = t == R1_Q8_0 ? Q8_BYTES : Q4_BYTES;
+    const int8_t *x = (const int8_t *)in->x + row * in->stride;
+    const int64_t first = row * blocks;
+    for (int p = 0; p < np * PV; p++) {
+        block_panel panel = open_panel(w + (size_t)(p / PV) * panel_bytes, t, blocks);
+        const int half = p % PV;
+        vf acc[MAX_ROWS];
+        UNROLL for (int r = 0; r < nr; r++)
+            acc[r] = v_set(0);
+        for (int64_t b = 0; b < blocks; b++) {
+            __m256i iacc[MAX_ROWS];
+            UNROLL for (int r = 0; r < nr; r++)
+                iacc[r] = _mm256_set1_epi32(-offset * in->isum[first + r * blocks + b]);
+            half_sums(iacc, t, panel.q + (size_t)b * q_bytes + half * 32, x + b * 32, in->stride,
+                      nr);
+            vf d = v_load_f16(panel.scale + b * R1_PANEL + half * VW);
+            vf m = t == R1_Q4_1 ? v_load_f16(panel.min + b * R1_PANEL + half * VW) : v_set(0);
+            UNROLL for (int r = 0; r < nr; r++) {
+                vf dd = v_mul(d, v_set(in->scale[first + r * blocks + b]));
+                acc[r] = v_fma(_mm256_cvtepi32_ps(iacc[r]), dd, acc[r]);
+                if (t == R1_Q4_1)
+                    acc[r] = v_fma(m, v_set(in->sum[first + r * blocks + b]), acc[r]);
+            }
+        }
+        UNROLL for (int r = 0; r < nr; r++)
+            v_store(c + (int64_t)r * np * R1_PANEL + p * VW, acc[r]);
+    }
+}
+
+#else
+
+/* The weight of input i of a block, for output o. */
+static int block_weight(const uint8_t *q, r1_dtype t, int o, int i)
+{
+    if (t == R1_Q8_0)
+        return q[(i / 4 * R1_PANEL + o) * 4 + i % 4] - 128;
+    int nibble = q[(i % 16 / 4 * R1_PANEL + o) * 4 + i % 4] >> (i < 16 ? 0 : 4) & 15;
+    return t == R1_Q4_0 ? nibble - 8 : nibble;
+}
+
+R1_INLINE void block_tile(float *c, const r1_matmul_in *in, int64_t row, const int nr,
+                          const uint8_t *w, size_t panel_bytes, const int np, int64_t depth,
+                          const r1_dtype t)
+{
+    (void)panel_bytes;
+    r1_assert(nr == 1 && np == 1);
+    const int64_t blocks = depth / 32;
+    const int8_t *x = (const int8_t *)in->x + row * in->stride;
+    block_panel panel = open_panel(w, t, blocks);
+    for (int o = 0; o < R1_PANEL; o++) {
+        float acc = 0;
+        for (int64_t b = 0; b < blocks; b++) {
+            const uint8_t *q = panel.q + b * (t == R1_Q8_0 ? Q8_BYTES : Q4_BYTES);
+            int32_t sum = 0;
+            for (int i = 0; i < 32; i++)
+                sum += block_weight(q, t, o, i) * x[b * 32 + i];
+            float d = v_load_f16(panel.scale + b * R1_PANEL + o);
+            acc += (float)sum * (d * in->scale[row * blocks + b]);
+            if (t == R1_Q4_1)
+                acc += v_load_f16(panel.min + b * R1_PANEL + o) * in->sum[row * blocks + b];
+        }
+        c[o] = acc;
+    }
+}
+#endif
+
+/* ---- One function a dtype: the shapes become constants ----------------------------------- */
+
+#if VW == 1
+#define TILE(name, call)                                                                       \
+    static void name(float *c, const r1_matmul_in *in, int64_t row, int nr, const uint8_t *w,  \
+                     size_t pb, int np, int64_t depth)                                         \
+    {                                                                                          \
+        r1_assert(nr == 1 && np == 1);                                                         \
+        call(1, 1);                                                                            \
+    }
+#else
+#define ROWS(call, np)                                                                         \
+    switch (nr) {                                                                              \
+    case 1: call(1, np); break;                                                                \
+    case 2: call(2, np); break;                                                                \
+    case 3: call(3, np); break;                                                                \
+    case 4: call(MAX_ROWS < 4 ? 1 : 4, np); break;                                             \
+    case 5: call(MAX_ROWS < 4 ? 1 : 5, np); break;                                             \
+    default: call(MAX_ROWS, np); break;                                                        \
+    }
+/* Tiles of all panels or of one: the last panels of a weight go one by one. */
+#define TILE(name, call)                                                                       \
+    static void name(float *c, const r1_matmul_in *in, int64_t row, int nr, const uint8_t *w,  \
+                     size_t pb, int np, int64_t depth)                                         \
+    {                                                                                          \
+        r1_assert(nr >= 1 && nr <= MAX_ROWS && (np == 1 || np == MAX_PANELS));                 \
+        if (np == 1) {                                                                         \
+            ROWS(call, 1)                                                                      \
+        } else {                                                                               \
+            ROWS(call, MAX_PANELS)                                                             \
+        }                                                                                      \
+    }
+#endif
+
+#define CALL_F32(nr_, np_) f32_tile(c, in, row, nr_, w, pb, np_, depth)
+#define CALL_BF16(nr_, np_) bf16_tile(c, in, row, nr_, w, pb, np_, depth)
+#define CALL_Q8_0(nr_, np_) block_tile(c, in, row, nr_, w, pb, np_, depth, R1_Q8_0)
+#define CALL_Q4_0(nr_, np_) block_tile(c, in, row, nr_, w, pb, np_, depth, R1_Q4_0)
+#define CALL_Q4_1(nr_, np_) block_tile(c, in, row, nr_, w, pb, np_, depth, R1_Q4_1)
+TILE(tile_f32, CALL_F32)
+TILE(tile_bf16, CALL_BF16)
+TILE(tile_q8_0, CALL_Q8_0)
+TILE(tile_q4_0, CALL_Q4_0)
+TILE(tile_q4_1, CALL_Q4_1)
+
+/* ---- Rows in and out ---------------------------------------------------------------------- */
+
+static void quantize(const void *x, r1_dtype t, int64_t k, int8_t *q, float *scale, float *sum,
+                     int32_t *isum)
+{
+    for (int64_t b = 0; b < k / 32; b++) {
+        float v[32];
+        vf most = v_set(0);
+        for (int i = 0; i < 32; i += VW) {
+            vf a = v_ld(x, t, b * 32 + i, VW);
+            v_store(v + i, a);
+            most = v_max(most, v_max(a, v_sub(v_set(0), a)));
+        }
+        float d = v_maximum(most) / 127;
+        float inverse = d > 0 ? 1 / d : 0;
+        int32_t s = 0;
+        for (int i = 0; i < 32; i++) {
+            int32_t n = (int32_t)rintf(v[i] * inverse);
+            q[b * 32 + i] = (int8_t)n;
+            s += n;
+        }
+        scale[b] = d;
+        isum[b] = s;
+        sum[b] = d * (float)s;
+    }
+}
+
+R1_INLINE void store_rows(void *y, const r1_dtype t, int64_t y_stride, const float *c,
+                          int64_t c_stride, int nr, int64_t cols, bool add)
+{
+    for (int r = 0; r < nr; r++)
+        for (int64_t i = 0; i < cols; i += VW) {
+            int m = v_lanes(cols - i);
+            vf a = v_ld(c + r * c_stride, R1_F32, i, m);
+            if (add)
+                a = v_add(v_ld(y, t, r * y_stride + i, m), a);
+            v_st(y, t, r * y_stride + i, m, a);
+        }
+}
+
+static void store(void *y, r1_dtype t, int64_t y_stride, const float *c, int64_t c_stride, int nr,
+                  int64_t cols, bool add)
+{
+    if (t == R1_F32)
+        store_rows(y, R1_F32, y_stride, c, c_stride, nr, cols, add);
+    else
+        store_rows(y, R1_BF16, y_stride, c, c_stride, nr, cols, add);
+}
+
+static void convert(void *y, r1_dtype ty, const void *x, r1_dtype tx, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += VW) {
+        int m = v_lanes(n - i);
+        v_st(y, ty, i, m, v_ld(x, tx, i, m));
+    }
+}
+
+const r1_matmul_kernels R1_ISA_SYMBOL(r1_matmul_kernels) = {
+    .max_rows = MAX_ROWS,
+    .max_panels = MAX_PANELS,
+    .wants_bf16 = NATIVE_BF16,
+    .tile = {[R1_F32] = tile_f32,
+             [R1_BF16] = tile_bf16,
+             [R1_Q8_0] = tile_q8_0,
+             [R1_Q4_0] = tile_q4_0,
+             [R1_Q4_1] = tile_q4_1},
+    .quantize = quantize,
+    .store = store,
+    .convert = convert,
+};
