@@ -168,8 +168,8 @@ typedef struct {
 } running;
 
 /* One block of n keys into the running softmax of one row and head. */
-R1_INLINE void forward_block(running *s, float *y, const float *q, const float *k, const float *v,
-                             int n, float scale, int kw, int vw)
+R1_INLINE void forward_block(running *s, float *y, const float *q, const float *k,
+                             const float *v, int n, float scale, int kw, int vw)
 {
     float p[KEYS];
     dots(p, q, k, KEYS, kw);
@@ -226,7 +226,8 @@ static void forward(const r1_attn_job *j, int group, int head, int n)
         scale_row(y + i * vw, 1 / state[i].sum, vw);
         write_row(&j->y, row, h * j->dv_dim, y + i * vw, j->dv_dim);
         if (j->lse.data)
-            ((float *)j->lse.data)[row * j->lse.stride0 + h] = state[i].most + logf(state[i].sum);
+            ((float *)j->lse.data)[row * j->lse.stride0 + h] =
+                state[i].most + logf(state[i].sum);
     }
 }
 
@@ -234,8 +235,8 @@ static void forward(const r1_attn_job *j, int group, int head, int n)
 
 /* p = exp(s * scale - lse) and ds = p (dp - delta) scale, for n of KEYS pairs; the rest 0.
  * s, dp, lse and delta are arrays; a stride of 0 repeats one value. */
-R1_INLINE void weights_bwd(float *p, float *ds, const float *s, const float *dp, const float *lse,
-                           const float *delta, float scale, int n, bool one)
+R1_INLINE void weights_bwd(float *p, float *ds, const float *s, const float *dp,
+                           const float *lse, const float *delta, float scale, int n, bool one)
 {
     for (int i = 0; i < n; i += VW) {
         vf l = one ? v_set(*lse) : v_load(lse + i), t = one ? v_set(*delta) : v_load(delta + i);

@@ -12,15 +12,15 @@
 #include "compute/isa.h"
 
 enum {
-    R1_ATTN_ROWS = 16,     /* rows a group, at most */
-    R1_ATTN_KEYS = 32,     /* keys a block */
-    R1_ATTN_HEADS = 4,     /* query heads a task, at most */
-    R1_ATTN_MAX_DIM = 256  /* widest head */
+    R1_ATTN_ROWS = 16,    /* rows a group, at most */
+    R1_ATTN_KEYS = 32,    /* keys a block */
+    R1_ATTN_HEADS = 4,    /* query heads a task, at most */
+    R1_ATTN_MAX_DIM = 256 /* widest head */
 };
 
 typedef struct {
-    int first, n;     /* rows [first, first + n) */
-    int keys;         /* the longest key list among them */
+    int first, n; /* rows [first, first + n) */
+    int keys;     /* the longest key list among them */
 } r1_attn_group;
 
 typedef struct {
@@ -44,7 +44,7 @@ typedef struct {
     void (*bwd_k)(const r1_attn_job *j, int key_head, int key, int n);
 } r1_attn_kernels;
 
-extern const r1_attn_kernels r1_attn_kernels_scalar, r1_attn_kernels_avx2, r1_attn_kernels_avx512,
-    r1_attn_kernels_avx512bf16;
+extern const r1_attn_kernels r1_attn_kernels_scalar, r1_attn_kernels_avx2,
+    r1_attn_kernels_avx512, r1_attn_kernels_avx512bf16;
 
 #endif

@@ -4,23 +4,24 @@
 #include "compute/simd.h"
 
 /* Calls the statement with T a constant, so that loads and stores are chosen at compile time. */
-#define BY_DTYPE(t, statement)                                                                 \
-    do {                                                                                       \
-        if ((t) == R1_F32) {                                                                   \
-            enum { T = R1_F32 };                                                               \
-            statement;                                                                         \
-        } else if ((t) == R1_BF16) {                                                           \
-            enum { T = R1_BF16 };                                                              \
-            statement;                                                                         \
-        } else {                                                                               \
-            enum { T = R1_F16 };                                                               \
-            statement;                                                                         \
-        }                                                                                      \
+#define BY_DTYPE(t, statement)          \
+    do {                                \
+        if ((t) == R1_F32) {            \
+            const r1_dtype T = R1_F32;  \
+            statement;                  \
+        } else if ((t) == R1_BF16) {    \
+            const r1_dtype T = R1_BF16; \
+            statement;                  \
+        } else {                        \
+            const r1_dtype T = R1_F16;  \
+            statement;                  \
+        }                               \
     } while (0)
 
 /* ---- Copies and sums --------------------------------------------------------------------- */
 
-R1_INLINE void convert_row(void *y, const r1_dtype ty, const void *x, const r1_dtype tx, int64_t n)
+R1_INLINE void convert_row(void *y, const r1_dtype ty, const void *x, const r1_dtype tx,
+                           int64_t n)
 {
     for (int64_t i = 0; i < n; i += VW) {
         int m = v_lanes(n - i);
@@ -147,8 +148,8 @@ R1_INLINE void rope_halves(void *x, const r1_dtype t, const float *cosine, const
     }
 }
 
-static void rope_pairs(void *x, r1_dtype t, const float *cosine, const float *sine, int64_t half,
-                       float sign)
+static void rope_pairs(void *x, r1_dtype t, const float *cosine, const float *sine,
+                       int64_t half, float sign)
 {
     for (int64_t i = 0; i < half; i++) {
         float pair[2];
@@ -175,7 +176,8 @@ R1_INLINE vf sigmoid(vf x)
     return v_div(v_set(1), v_add(v_set(1), v_exp(v_sub(v_set(0), x))));
 }
 
-R1_INLINE void swiglu_row(void *y, const r1_dtype t, const void *gate, const void *up, int64_t n)
+R1_INLINE void swiglu_row(void *y, const r1_dtype t, const void *gate, const void *up,
+                          int64_t n)
 {
     for (int64_t i = 0; i < n; i += VW) {
         int m = v_lanes(n - i);
@@ -230,7 +232,8 @@ static float exp_sum(const float *z, int64_t v, float inverse, float *most)
     return total;
 }
 
-static float logprob(const float *z, int64_t v, int64_t target, float temperature, float *entropy)
+static float logprob(const float *z, int64_t v, int64_t target, float temperature,
+                     float *entropy)
 {
     float most, inverse = 1 / temperature;
     float sum = exp_sum(z, v, inverse, &most);
@@ -250,8 +253,8 @@ static float logprob(const float *z, int64_t v, int64_t target, float temperatur
     return (z[target] - most) * inverse - logf(sum);
 }
 
-R1_INLINE void softmax_row_bwd(void *dz, const r1_dtype t, const float *z, int64_t v, float most,
-                               float inverse, float factor)
+R1_INLINE void softmax_row_bwd(void *dz, const r1_dtype t, const float *z, int64_t v,
+                               float most, float inverse, float factor)
 {
     for (int64_t i = 0; i < v; i += VW) {
         int m = v_lanes(v - i);
@@ -286,7 +289,8 @@ static float sumsq(const float *x, int64_t n)
 /* Loshchilov & Hutter 2019, algorithm 2, with decoupled decay. */
 static void adamw(float *w, float *m, float *v, const float *g, int64_t n, const r1_adamw *h)
 {
-    const float c1 = 1 - powf(h->beta1, (float)h->step), c2 = 1 - powf(h->beta2, (float)h->step);
+    const float c1 = 1 - powf(h->beta1, (float)h->step),
+                c2 = 1 - powf(h->beta2, (float)h->step);
     const vf b1 = v_set(h->beta1), b2 = v_set(h->beta2);
     const vf r1 = v_set(1 - h->beta1), r2 = v_set(1 - h->beta2);
     const vf keep = v_set(1 - h->lr * h->weight_decay), rate = v_set(-h->lr / c1);

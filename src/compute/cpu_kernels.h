@@ -27,7 +27,8 @@ typedef struct {
     void (*swiglu_bwd)(void *dgate, void *dup, r1_dtype t, const void *dy, const void *gate,
                        const void *up, int64_t n);
     /* log softmax(z/temperature)[target] and the entropy in nats (NULL = not wanted). */
-    float (*logprob)(const float *z, int64_t v, int64_t target, float temperature, float *entropy);
+    float (*logprob)(const float *z, int64_t v, int64_t target, float temperature,
+                     float *entropy);
     /* dz = dlp/temperature * (onehot(target) - softmax(z/temperature)); dz may be z (F32). */
     void (*logprob_bwd)(void *dz, r1_dtype t, const float *z, int64_t v, int64_t target,
                         float temperature, float dlp);

@@ -107,7 +107,8 @@ static void pack_block_panel(const pack_job *j, int64_t panel)
             src += has_min ? 4 : 2;
             uint8_t *to = q + (size_t)b * q_bytes;
             for (int i = 0; i < (q8 ? 32 : 16); i++)
-                to[(i / 4 * R1_PANEL + lane) * 4 + i % 4] = (uint8_t)(q8 ? src[i] ^ 0x80 : src[i]);
+                to[(i / 4 * R1_PANEL + lane) * 4 + i % 4] =
+                    (uint8_t)(q8 ? src[i] ^ 0x80 : src[i]);
         }
     }
 }
@@ -156,7 +157,8 @@ r1_status r1_matmul_pack(r1_pool *pool, r1_packed **p, r1_tensor w, r1_dtype as,
     int64_t outputs = transpose ? w.shape[1] : w.shape[0];
     int64_t inputs = transpose ? w.shape[0] : w.shape[1];
     r1_assert(w.rank == 2);
-    r1_assert(as == R1_F32 || as == R1_BF16 || (as == w.dtype && !transpose && inputs % 32 == 0));
+    r1_assert(as == R1_F32 || as == R1_BF16 ||
+              (as == w.dtype && !transpose && inputs % 32 == 0));
     r1_assert(!transpose || !is_block(w.dtype));
     if (!*p)
         R1_TRY(make_packed(p, as, outputs, inputs, err));
@@ -291,8 +293,8 @@ static void run_group(const tile_job *j, int i, int64_t group, int64_t row, int6
                               w->panel_bytes, np, w->depth);
             int64_t o = panel * R1_PANEL;
             int64_t cols = w->outputs - o < np * R1_PANEL ? w->outputs - o : np * R1_PANEL;
-            k->store((char *)y->data + (size_t)(row * y->stride0 + o) * size, y->dtype, y->stride0,
-                     c, np * R1_PANEL, nr, cols, j->add);
+            k->store((char *)y->data + (size_t)(row * y->stride0 + o) * size, y->dtype,
+                     y->stride0, c, np * R1_PANEL, nr, cols, j->add);
             panel += np;
         }
     }
@@ -317,7 +319,8 @@ static void run_tiles(void *ud, int thread, int64_t begin, int64_t end)
 static void run_job(r1_pool *pool, tile_job *j)
 {
     for (int i = 0; i < j->n; i++)
-        j->first[i + 1] = j->first[i] + (j->w[i]->panels + j->k->max_panels - 1) / j->k->max_panels;
+        j->first[i + 1] =
+            j->first[i] + (j->w[i]->panels + j->k->max_panels - 1) / j->k->max_panels;
     int64_t units = (j->rows + ROW_TILE - 1) / ROW_TILE * j->first[j->n];
     int64_t grain = units / (r1_pool_threads(pool) * 8); /* a few claims a thread */
     r1_pool_for(pool, units, grain > 1 ? grain : 1, run_tiles, j);

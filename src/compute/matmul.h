@@ -53,11 +53,11 @@ void r1_matmul_dw(r1_pool *pool, r1_isa isa, r1_matmul_scratch *s, r1_tensor dw,
 
 /* Inputs as a kernel reads them. */
 typedef struct {
-    const void *x;      /* rows of F32 [K]; BF16 [depth] for `wants_bf16`; int8 [K] for blocks */
-    const float *scale; /* blocks: (N,K/32) */
-    const float *sum;   /* blocks: (N,K/32) scale * sum of the int8 */
+    const void *x; /* rows of F32 [K]; BF16 [depth] for `wants_bf16`; int8 [K] for blocks */
+    const float *scale;  /* blocks: (N,K/32) */
+    const float *sum;    /* blocks: (N,K/32) scale * sum of the int8 */
     const int32_t *isum; /* blocks: (N,K/32) sum of the int8 */
-    int64_t stride;     /* elements of x from row to row; blocks: K, and K/32 for the others */
+    int64_t stride;      /* elements of x from row to row; blocks: K, and K/32 for the others */
 } r1_matmul_in;
 
 /* c (nr, np*16) = rows [row,row+nr) of `in` times np panels at w. */
@@ -72,8 +72,8 @@ typedef struct {
     void (*quantize)(const void *x, r1_dtype t, int64_t k, int8_t *q, float *scale, float *sum,
                      int32_t *isum);
     /* y (nr,cols) = or += c (nr,*); strides in elements; t the dtype of y. */
-    void (*store)(void *y, r1_dtype t, int64_t y_stride, const float *c, int64_t c_stride, int nr,
-                  int64_t cols, bool add);
+    void (*store)(void *y, r1_dtype t, int64_t y_stride, const float *c, int64_t c_stride,
+                  int nr, int64_t cols, bool add);
     /* Row of n elements from one dtype to another (F32, BF16). */
     void (*convert)(void *y, r1_dtype ty, const void *x, r1_dtype tx, int64_t n);
 } r1_matmul_kernels;

@@ -26,16 +26,14 @@ enum { MAX_ROWS = 1, MAX_PANELS = 1 };
 
 R1_INLINE void keep_tile(float *c, vf acc[MAX_ROWS][MAX_PANELS * PV], int nr, int np)
 {
-    UNROLL for (int r = 0; r < nr; r++)
-        UNROLL for (int p = 0; p < np * PV; p++)
-            v_store(c + (int64_t)r * np * R1_PANEL + p * VW, acc[r][p]);
+    UNROLL for (int r = 0; r < nr; r++) UNROLL for (int p = 0; p < np * PV; p++)
+        v_store(c + (int64_t)r * np * R1_PANEL + p * VW, acc[r][p]);
 }
 
 R1_INLINE void clear_tile(vf acc[MAX_ROWS][MAX_PANELS * PV], int nr, int np)
 {
-    UNROLL for (int r = 0; r < nr; r++)
-        UNROLL for (int p = 0; p < np * PV; p++)
-            acc[r][p] = v_set(0);
+    UNROLL for (int r = 0; r < nr; r++) UNROLL for (int p = 0; p < np * PV; p++) acc[r][p] =
+        v_set(0);
 }
 
 /* ---- F32 -------------------------------------------------------------------------------- */
@@ -48,13 +46,13 @@ R1_INLINE void f32_tile(float *c, const r1_matmul_in *in, int64_t row, const int
     const float *x = (const float *)in->x + row * in->stride;
     for (int64_t k = 0; k < depth; k++) {
         vf xk[MAX_ROWS];
-        UNROLL for (int r = 0; r < nr; r++)
-            xk[r] = v_set(x[r * in->stride + k]);
-        UNROLL for (int p = 0; p < np * PV; p++) {
-            const float *panel = (const float *)(const void *)(w + (size_t)(p / PV) * panel_bytes);
+        UNROLL for (int r = 0; r < nr; r++) xk[r] = v_set(x[r * in->stride + k]);
+        UNROLL for (int p = 0; p < np * PV; p++)
+        {
+            const float *panel =
+                (const float *)(const void *)(w + (size_t)(p / PV) * panel_bytes);
             vf wk = v_load(panel + k * R1_PANEL + (p % PV) * VW);
-            UNROLL for (int r = 0; r < nr; r++)
-                acc[r][p] = v_fma(xk[r], wk, acc[r][p]);
+            UNROLL for (int r = 0; r < nr; r++) acc[r][p] = v_fma(xk[r], wk, acc[r][p]);
         }
     }
     keep_tile(c, acc, nr, np);
@@ -72,15 +70,18 @@ R1_INLINE void bf16_tile(float *c, const r1_matmul_in *in, int64_t row, const in
     const uint16_t *x = (const uint16_t *)in->x + row * in->stride;
     for (int64_t k = 0; k < depth; k += 2) {
         __m512i xk[MAX_ROWS];
-        UNROLL for (int r = 0; r < nr; r++) {
+        UNROLL for (int r = 0; r < nr; r++)
+        {
             int32_t pair;
             memcpy(&pair, x + r * in->stride + k, sizeof pair);
             xk[r] = _mm512_set1_epi32(pair);
         }
-        UNROLL for (int p = 0; p < np; p++) {
-            __m512i wk = _mm512_loadu_si512(w + (size_t)p * panel_bytes + (size_t)k * 2 * R1_PANEL);
-            UNROLL for (int r = 0; r < nr; r++)
-                acc[r][p] = _mm512_dpbf16_ps(acc[r][p], (__m512bh)wk, (__m512bh)xk[r]);
+        UNROLL for (int p = 0; p < np; p++)
+        {
+            __m512i wk =
+                _mm512_loadu_si512(w + (size_t)p * panel_bytes + (size_t)k * 2 * R1_PANEL);
+            UNROLL for (int r = 0; r < nr; r++) acc[r][p] =
+                _mm512_dpbf16_ps(acc[r][p], (__m512bh)wk, (__m512bh)xk[r]);
         }
     }
     keep_tile(c, acc, nr, np);
@@ -114,14 +115,16 @@ R1_INLINE void bf16_tile(float *c, const r1_matmul_in *in, int64_t row, const in
     clear_tile(acc, nr, np);
     const float *x = (const float *)in->x + row * in->stride;
     for (int64_t k = 0; k < depth; k += 2) {
-        UNROLL for (int p = 0; p < np * PV; p++) {
+        UNROLL for (int p = 0; p < np * PV; p++)
+        {
             const uint8_t *at = w + (size_t)(p / PV) * panel_bytes;
             vf even, odd;
-            load_pairs(at + ((size_t)k * R1_PANEL + (size_t)(p % PV) * 2 * VW) * 2, &even, &odd);
-            UNROLL for (int r = 0; r < nr; r++)
-                acc[r][p] = v_fma(v_set(x[r * in->stride + k]), even, acc[r][p]);
-            UNROLL for (int r = 0; r < nr; r++)
-                acc[r][p] = v_fma(v_set(x[r * in->stride + k + 1]), odd, acc[r][p]);
+            load_pairs(at + ((size_t)k * R1_PANEL + (size_t)(p % PV) * 2 * VW) * 2, &even,
+                       &odd);
+            UNROLL for (int r = 0; r < nr; r++) acc[r][p] =
+                v_fma(v_set(x[r * in->stride + k]), even, acc[r][p]);
+            UNROLL for (int r = 0; r < nr; r++) acc[r][p] =
+                v_fma(v_set(x[r * in->stride + k + 1]), odd, acc[r][p]);
         }
     }
     keep_tile(c, acc, nr, np);
@@ -154,9 +157,11 @@ R1_INLINE void block_sums(__m512i iacc[MAX_ROWS], const r1_dtype t, const uint8_
                           const int8_t *x, int64_t stride, const int nr)
 {
     if (t == R1_Q8_0) {
-        UNROLL for (int g = 0; g < 8; g++) {
+        UNROLL for (int g = 0; g < 8; g++)
+        {
             __m512i w = _mm512_loadu_si512(q + g * 64);
-            UNROLL for (int r = 0; r < nr; r++) {
+            UNROLL for (int r = 0; r < nr; r++)
+            {
                 int32_t four;
                 memcpy(&four, x + r * stride + g * 4, sizeof four);
                 iacc[r] = _mm512_dpbusd_epi32(iacc[r], w, _mm512_set1_epi32(four));
@@ -165,11 +170,13 @@ R1_INLINE void block_sums(__m512i iacc[MAX_ROWS], const r1_dtype t, const uint8_
         return;
     }
     const __m512i low = _mm512_set1_epi8(15);
-    UNROLL for (int g = 0; g < 4; g++) {
+    UNROLL for (int g = 0; g < 4; g++)
+    {
         __m512i both = _mm512_loadu_si512(q + g * 64);
         __m512i lo = _mm512_and_si512(both, low);
         __m512i hi = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
-        UNROLL for (int r = 0; r < nr; r++) {
+        UNROLL for (int r = 0; r < nr; r++)
+        {
             int32_t four, upper;
             memcpy(&four, x + r * stride + g * 4, sizeof four);
             memcpy(&upper, x + r * stride + 16 + g * 4, sizeof upper);
@@ -191,23 +198,25 @@ R1_INLINE void block_tile(float *c, const r1_matmul_in *in, int64_t row, const i
     vf acc[MAX_ROWS][MAX_PANELS * PV];
     clear_tile(acc, nr, np);
     block_panel panel[MAX_PANELS];
-    UNROLL for (int p = 0; p < np; p++)
-        panel[p] = open_panel(w + (size_t)p * panel_bytes, t, blocks);
+    UNROLL for (int p = 0; p < np; p++) panel[p] =
+        open_panel(w + (size_t)p * panel_bytes, t, blocks);
     for (int64_t b = 0; b < blocks; b++) {
-        UNROLL for (int p = 0; p < np; p++) {
+        UNROLL for (int p = 0; p < np; p++)
+        {
             __m512i iacc[MAX_ROWS];
-            UNROLL for (int r = 0; r < nr; r++)
-                iacc[r] = _mm512_set1_epi32(-offset * in->isum[first + r * blocks + b]);
+            UNROLL for (int r = 0; r < nr; r++) iacc[r] =
+                _mm512_set1_epi32(-offset * in->isum[first + r * blocks + b]);
             block_sums(iacc, t, panel[p].q + (size_t)b * q_bytes, x + b * 32, in->stride, nr);
             vf d = v_load_f16(panel[p].scale + b * R1_PANEL);
-            UNROLL for (int r = 0; r < nr; r++) {
+            UNROLL for (int r = 0; r < nr; r++)
+            {
                 vf dd = v_mul(d, v_set(in->scale[first + r * blocks + b]));
                 acc[r][p] = v_fma(_mm512_cvtepi32_ps(iacc[r]), dd, acc[r][p]);
             }
             if (t == R1_Q4_1) {
                 vf m = v_load_f16(panel[p].min + b * R1_PANEL);
-                UNROLL for (int r = 0; r < nr; r++)
-                    acc[r][p] = v_fma(m, v_set(in->sum[first + r * blocks + b]), acc[r][p]);
+                UNROLL for (int r = 0; r < nr; r++) acc[r][p] =
+                    v_fma(m, v_set(in->sum[first + r * blocks + b]), acc[r][p]);
             }
         }
     }
@@ -229,7 +238,8 @@ R1_INLINE void half_sums(__m256i iacc[MAX_ROWS], const r1_dtype t, const uint8_t
         __m256i hi = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
         __m256i signs = _mm256_xor_si256(both, _mm256_set1_epi8((char)0x80));
         __m256i size = _mm256_abs_epi8(signs);
-        UNROLL for (int r = 0; r < nr; r++) {
+        UNROLL for (int r = 0; r < nr; r++)
+        {
             int32_t four, upper;
             memcpy(&four, x + r * stride + g * 4, sizeof four);
             __m256i xr = _mm256_set1_epi32(four), s;
@@ -259,17 +269,17 @@ R1_INLINE void block_tile(float *c, const r1_matmul_in *in, int64_t row, const i
         block_panel panel = open_panel(w + (size_t)(p / PV) * panel_bytes, t, blocks);
         const int half = p % PV;
         vf acc[MAX_ROWS];
-        UNROLL for (int r = 0; r < nr; r++)
-            acc[r] = v_set(0);
+        UNROLL for (int r = 0; r < nr; r++) acc[r] = v_set(0);
         for (int64_t b = 0; b < blocks; b++) {
             __m256i iacc[MAX_ROWS];
-            UNROLL for (int r = 0; r < nr; r++)
-                iacc[r] = _mm256_set1_epi32(-offset * in->isum[first + r * blocks + b]);
-            half_sums(iacc, t, panel.q + (size_t)b * q_bytes + half * 32, x + b * 32, in->stride,
-                      nr);
+            UNROLL for (int r = 0; r < nr; r++) iacc[r] =
+                _mm256_set1_epi32(-offset * in->isum[first + r * blocks + b]);
+            half_sums(iacc, t, panel.q + (size_t)b * q_bytes + half * 32, x + b * 32,
+                      in->stride, nr);
             vf d = v_load_f16(panel.scale + b * R1_PANEL + half * VW);
             vf m = t == R1_Q4_1 ? v_load_f16(panel.min + b * R1_PANEL + half * VW) : v_set(0);
-            UNROLL for (int r = 0; r < nr; r++) {
+            UNROLL for (int r = 0; r < nr; r++)
+            {
                 vf dd = v_mul(d, v_set(in->scale[first + r * blocks + b]));
                 acc[r] = v_fma(_mm256_cvtepi32_ps(iacc[r]), dd, acc[r]);
                 if (t == R1_Q4_1)
@@ -321,38 +331,38 @@ R1_INLINE void block_tile(float *c, const r1_matmul_in *in, int64_t row, const i
 /* ---- One function a dtype: the shapes become constants ----------------------------------- */
 
 #if VW == 1
-#define TILE(name, call)                                                                       \
-    static void name(float *c, const r1_matmul_in *in, int64_t row, int nr, const uint8_t *w,  \
-                     size_t pb, int np, int64_t depth)                                         \
-    {                                                                                          \
-        r1_assert(nr == 1 && np == 1);                                                         \
-        call(1, 1);                                                                            \
+#define TILE(name, call)                                                                      \
+    static void name(float *c, const r1_matmul_in *in, int64_t row, int nr, const uint8_t *w, \
+                     size_t pb, int np, int64_t depth)                                        \
+    {                                                                                         \
+        r1_assert(nr == 1 && np == 1);                                                        \
+        call(1, 1);                                                                           \
     }
 #else
-#define ROWS(call, np)                                                                         \
-    switch (nr) {                                                                              \
-    case 1: call(1, np); break;                                                                \
-    case 2: call(2, np); break;                                                                \
-    case 3: call(3, np); break;                                                                \
-    case 4: call(MAX_ROWS < 4 ? 1 : 4, np); break;                                             \
-    case 5: call(MAX_ROWS < 4 ? 1 : 5, np); break;                                             \
-    default: call(MAX_ROWS, np); break;                                                        \
+#define ROWS(call, np)                             \
+    switch (nr) {                                  \
+    case 1: call(1, np); break;                    \
+    case 2: call(2, np); break;                    \
+    case 3: call(3, np); break;                    \
+    case 4: call(MAX_ROWS < 4 ? 1 : 4, np); break; \
+    case 5: call(MAX_ROWS < 4 ? 1 : 5, np); break; \
+    default: call(MAX_ROWS, np); break;            \
     }
 /* Tiles of all panels or of one: the last panels of a weight go one by one. */
-#define TILE(name, call)                                                                       \
-    static void name(float *c, const r1_matmul_in *in, int64_t row, int nr, const uint8_t *w,  \
-                     size_t pb, int np, int64_t depth)                                         \
-    {                                                                                          \
-        r1_assert(nr >= 1 && nr <= MAX_ROWS && (np == 1 || np == MAX_PANELS));                 \
-        if (np == 1) {                                                                         \
-            ROWS(call, 1)                                                                      \
-        } else {                                                                               \
-            ROWS(call, MAX_PANELS)                                                             \
-        }                                                                                      \
+#define TILE(name, call)                                                                      \
+    static void name(float *c, const r1_matmul_in *in, int64_t row, int nr, const uint8_t *w, \
+                     size_t pb, int np, int64_t depth)                                        \
+    {                                                                                         \
+        r1_assert(nr >= 1 && nr <= MAX_ROWS && (np == 1 || np == MAX_PANELS));                \
+        if (np == 1) {                                                                        \
+            ROWS(call, 1)                                                                     \
+        } else {                                                                              \
+            ROWS(call, MAX_PANELS)                                                            \
+        }                                                                                     \
     }
 #endif
 
-#define CALL_F32(nr_, np_) f32_tile(c, in, row, nr_, w, pb, np_, depth)
+#define CALL_F32(nr_, np_)  f32_tile(c, in, row, nr_, w, pb, np_, depth)
 #define CALL_BF16(nr_, np_) bf16_tile(c, in, row, nr_, w, pb, np_, depth)
 #define CALL_Q8_0(nr_, np_) block_tile(c, in, row, nr_, w, pb, np_, depth, R1_Q8_0)
 #define CALL_Q4_0(nr_, np_) block_tile(c, in, row, nr_, w, pb, np_, depth, R1_Q4_0)
@@ -403,8 +413,8 @@ R1_INLINE void store_rows(void *y, const r1_dtype t, int64_t y_stride, const flo
         }
 }
 
-static void store(void *y, r1_dtype t, int64_t y_stride, const float *c, int64_t c_stride, int nr,
-                  int64_t cols, bool add)
+static void store(void *y, r1_dtype t, int64_t y_stride, const float *c, int64_t c_stride,
+                  int nr, int64_t cols, bool add)
 {
     if (t == R1_F32)
         store_rows(y, R1_F32, y_stride, c, c_stride, nr, cols, add);

@@ -19,19 +19,58 @@
 #define VW 16
 typedef __m512 vf;
 
-R1_INLINE vf v_set(float x) { return _mm512_set1_ps(x); }
-R1_INLINE vf v_load(const float *p) { return _mm512_loadu_ps(p); }
-R1_INLINE void v_store(float *p, vf x) { _mm512_storeu_ps(p, x); }
-R1_INLINE vf v_add(vf a, vf b) { return _mm512_add_ps(a, b); }
-R1_INLINE vf v_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
-R1_INLINE vf v_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
-R1_INLINE vf v_div(vf a, vf b) { return _mm512_div_ps(a, b); }
-R1_INLINE vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
-R1_INLINE vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }
-R1_INLINE vf v_sqrt(vf a) { return _mm512_sqrt_ps(a); }
-R1_INLINE vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); } /* a*b + c */
-R1_INLINE float v_sum(vf a) { return _mm512_reduce_add_ps(a); }
-R1_INLINE float v_maximum(vf a) { return _mm512_reduce_max_ps(a); }
+R1_INLINE vf v_set(float x)
+{
+    return _mm512_set1_ps(x);
+}
+R1_INLINE vf v_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+R1_INLINE void v_store(float *p, vf x)
+{
+    _mm512_storeu_ps(p, x);
+}
+R1_INLINE vf v_add(vf a, vf b)
+{
+    return _mm512_add_ps(a, b);
+}
+R1_INLINE vf v_sub(vf a, vf b)
+{
+    return _mm512_sub_ps(a, b);
+}
+R1_INLINE vf v_mul(vf a, vf b)
+{
+    return _mm512_mul_ps(a, b);
+}
+R1_INLINE vf v_div(vf a, vf b)
+{
+    return _mm512_div_ps(a, b);
+}
+R1_INLINE vf v_max(vf a, vf b)
+{
+    return _mm512_max_ps(a, b);
+}
+R1_INLINE vf v_min(vf a, vf b)
+{
+    return _mm512_min_ps(a, b);
+}
+R1_INLINE vf v_sqrt(vf a)
+{
+    return _mm512_sqrt_ps(a);
+}
+R1_INLINE vf v_fma(vf a, vf b, vf c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+} /* a*b + c */
+R1_INLINE float v_sum(vf a)
+{
+    return _mm512_reduce_add_ps(a);
+}
+R1_INLINE float v_maximum(vf a)
+{
+    return _mm512_reduce_max_ps(a);
+}
 R1_INLINE vf v_load_bf16(const uint16_t *p)
 {
     __m512i u = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
@@ -60,24 +99,60 @@ R1_INLINE vf v_round(vf a)
 {
     return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-R1_INLINE vf v_exp2i(vf a, vf n) { return _mm512_scalef_ps(a, n); } /* a * 2^n */
+R1_INLINE vf v_exp2i(vf a, vf n)
+{
+    return _mm512_scalef_ps(a, n);
+} /* a * 2^n */
 
 #elif defined(__AVX2__)
 #include <immintrin.h>
 #define VW 8
 typedef __m256 vf;
 
-R1_INLINE vf v_set(float x) { return _mm256_set1_ps(x); }
-R1_INLINE vf v_load(const float *p) { return _mm256_loadu_ps(p); }
-R1_INLINE void v_store(float *p, vf x) { _mm256_storeu_ps(p, x); }
-R1_INLINE vf v_add(vf a, vf b) { return _mm256_add_ps(a, b); }
-R1_INLINE vf v_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
-R1_INLINE vf v_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
-R1_INLINE vf v_div(vf a, vf b) { return _mm256_div_ps(a, b); }
-R1_INLINE vf v_max(vf a, vf b) { return _mm256_max_ps(a, b); }
-R1_INLINE vf v_min(vf a, vf b) { return _mm256_min_ps(a, b); }
-R1_INLINE vf v_sqrt(vf a) { return _mm256_sqrt_ps(a); }
-R1_INLINE vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+R1_INLINE vf v_set(float x)
+{
+    return _mm256_set1_ps(x);
+}
+R1_INLINE vf v_load(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+R1_INLINE void v_store(float *p, vf x)
+{
+    _mm256_storeu_ps(p, x);
+}
+R1_INLINE vf v_add(vf a, vf b)
+{
+    return _mm256_add_ps(a, b);
+}
+R1_INLINE vf v_sub(vf a, vf b)
+{
+    return _mm256_sub_ps(a, b);
+}
+R1_INLINE vf v_mul(vf a, vf b)
+{
+    return _mm256_mul_ps(a, b);
+}
+R1_INLINE vf v_div(vf a, vf b)
+{
+    return _mm256_div_ps(a, b);
+}
+R1_INLINE vf v_max(vf a, vf b)
+{
+    return _mm256_max_ps(a, b);
+}
+R1_INLINE vf v_min(vf a, vf b)
+{
+    return _mm256_min_ps(a, b);
+}
+R1_INLINE vf v_sqrt(vf a)
+{
+    return _mm256_sqrt_ps(a);
+}
+R1_INLINE vf v_fma(vf a, vf b, vf c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
 R1_INLINE float v_sum(vf a)
 {
     __m128 x = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
@@ -132,23 +207,74 @@ R1_INLINE vf v_exp2i(vf a, vf n)
 #define VW 1
 typedef float vf;
 
-R1_INLINE vf v_set(float x) { return x; }
-R1_INLINE vf v_load(const float *p) { return *p; }
-R1_INLINE void v_store(float *p, vf x) { *p = x; }
-R1_INLINE vf v_add(vf a, vf b) { return a + b; }
-R1_INLINE vf v_sub(vf a, vf b) { return a - b; }
-R1_INLINE vf v_mul(vf a, vf b) { return a * b; }
-R1_INLINE vf v_div(vf a, vf b) { return a / b; }
-R1_INLINE vf v_max(vf a, vf b) { return a > b ? a : b; }
-R1_INLINE vf v_min(vf a, vf b) { return a < b ? a : b; }
-R1_INLINE vf v_sqrt(vf a) { return sqrtf(a); }
-R1_INLINE vf v_fma(vf a, vf b, vf c) { return a * b + c; }
-R1_INLINE float v_sum(vf a) { return a; }
-R1_INLINE float v_maximum(vf a) { return a; }
-R1_INLINE vf v_load_bf16(const uint16_t *p) { return r1_bf16_to_f32(*p); }
-R1_INLINE vf v_load_f16(const uint16_t *p) { return r1_quant_f16_to_f32(*p); }
-R1_INLINE void v_store_bf16(uint16_t *p, vf x) { *p = r1_bf16_from_f32(x); }
-R1_INLINE void v_store_f16(uint16_t *p, vf x) { *p = r1_quant_f16_from_f32(x); }
+R1_INLINE vf v_set(float x)
+{
+    return x;
+}
+R1_INLINE vf v_load(const float *p)
+{
+    return *p;
+}
+R1_INLINE void v_store(float *p, vf x)
+{
+    *p = x;
+}
+R1_INLINE vf v_add(vf a, vf b)
+{
+    return a + b;
+}
+R1_INLINE vf v_sub(vf a, vf b)
+{
+    return a - b;
+}
+R1_INLINE vf v_mul(vf a, vf b)
+{
+    return a * b;
+}
+R1_INLINE vf v_div(vf a, vf b)
+{
+    return a / b;
+}
+R1_INLINE vf v_max(vf a, vf b)
+{
+    return a > b ? a : b;
+}
+R1_INLINE vf v_min(vf a, vf b)
+{
+    return a < b ? a : b;
+}
+R1_INLINE vf v_sqrt(vf a)
+{
+    return sqrtf(a);
+}
+R1_INLINE vf v_fma(vf a, vf b, vf c)
+{
+    return a * b + c;
+}
+R1_INLINE float v_sum(vf a)
+{
+    return a;
+}
+R1_INLINE float v_maximum(vf a)
+{
+    return a;
+}
+R1_INLINE vf v_load_bf16(const uint16_t *p)
+{
+    return r1_bf16_to_f32(*p);
+}
+R1_INLINE vf v_load_f16(const uint16_t *p)
+{
+    return r1_quant_f16_to_f32(*p);
+}
+R1_INLINE void v_store_bf16(uint16_t *p, vf x)
+{
+    *p = r1_bf16_from_f32(x);
+}
+R1_INLINE void v_store_f16(uint16_t *p, vf x)
+{
+    *p = r1_quant_f16_from_f32(x);
+}
 #endif
 
 /* exp(x), relative error below 2e-7 on [-87, 88]; smaller arguments go to 0, larger saturate. */
@@ -173,7 +299,10 @@ R1_INLINE vf v_exp(vf x)
 #endif
 }
 
-R1_INLINE int v_lanes(int64_t left) { return left < VW ? (int)left : VW; }
+R1_INLINE int v_lanes(int64_t left)
+{
+    return left < VW ? (int)left : VW;
+}
 
 /* Lanes [0,m) of element i on of p, whose dtype is t; the other lanes are 0. */
 R1_INLINE vf v_ld(const void *p, r1_dtype t, int64_t i, int m)
