@@ -33,7 +33,6 @@ OWNED_SYSTEM_HEADERS = {
     "readline/history.h": ["cmd/"],
     "pcre2.h": ["model/", "verify/"],
     "utf8proc.h": ["model/"],
-    "pthread.h": ["base/", "store/"],
     "immintrin.h": ["compute/", "base/"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')

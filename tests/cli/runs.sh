@@ -1,0 +1,38 @@
+#!/bin/bash
+# r1 runs: wrong use, an empty store, and a run of two steps seen in every form.
+. tests/cli/lib.bash
+
+expect 0 'no runs yet' "$R1" runs
+expect 0 '^\[\]$' "$R1" runs --json
+expect_error 'no run 7' "$R1" runs show 7
+expect_error 'no run 7' "$R1" runs export 7 --csv
+expect_error 'none.db' "$R1" runs --store "$TMP/none.db"
+[ ! -e "$TMP/none.db" ] || fail "a missing store was made"
+echo 'not a database, but long enough to be looked at as one' > "$TMP/text.db"
+expect_error 'text.db' "$R1" runs --store "$TMP/text.db"
+expect 2 "'shwo'.*show" "$R1" runs shwo 1
+expect 2 'ID is missing' "$R1" runs show
+expect 2 "'1x'" "$R1" runs show 1x
+expect 2 'csv' "$R1" runs export 1
+expect 2 'csv' "$R1" runs export 1 --csv --jsonl
+expect 2 'json' "$R1" runs report 1 --json
+expect 2 'output' "$R1" runs show 1 -o x
+
+if [ -f recipes/modsum-base.json ]; then
+    expect 0 '' "$R1" pretrain recipes/modsum-base.json steps=2 output="$TMP/m"
+    expect 0 'pretrain.*done' "$R1" runs
+    expect 0 '^loss +[0-9.]+ +[0-9.]+ +[0-9.]+ +[▁-█]+' "$R1" runs show 1
+    expect 0 '"loss": \{"n": 2' "$R1" runs show 1 --json
+    expect 0 '^step,.*loss' "$R1" runs export 1 --csv
+    [ "$(wc -l < "$TMP/out")" = 3 ] || fail "not a header and two steps: $(head -c 300 "$TMP/out")"
+    expect 0 '^\{"step": 2, .*"loss": [0-9.]+' "$R1" runs export 1 --jsonl
+    expect 0 'page.html' "$R1" runs report 1 -o "$TMP/page.html"
+    grep -q '</html>' "$TMP/page.html" || fail "no page"
+    expect 1 'report|page|dev' "$R1" runs report 1 -o /dev/null/page.html
+fi
+# A full disk is a failure.
+if [ -c /dev/full ]; then
+    "$R1" help > /dev/full 2> "$TMP/out"
+    [ $? = 1 ] && grep -q 'standard output' "$TMP/out" || fail "a full disk went unnoticed"
+fi
+finish
