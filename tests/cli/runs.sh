@@ -21,7 +21,7 @@ expect 2 'output' "$R1" runs show 1 -o x
 if [ -f recipes/modsum-base.json ]; then
     expect 0 '' "$R1" pretrain recipes/modsum-base.json steps=2 output="$TMP/m"
     expect 0 'pretrain.*done' "$R1" runs
-    expect 0 '^loss +[0-9.]+ +[0-9.]+ +[0-9.]+ +[▁-█]+' "$R1" runs show 1
+    expect 0 '^loss +[0-9.]+ +[0-9.]+ +[0-9.]+ +[^ ]+' "$R1" runs show 1
     expect 0 '"loss": \{"n": 2' "$R1" runs show 1 --json
     expect 0 '^step,.*loss' "$R1" runs export 1 --csv
     [ "$(wc -l < "$TMP/out")" = 3 ] || fail "not a header and two steps: $(head -c 300 "$TMP/out")"
