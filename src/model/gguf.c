@@ -462,7 +462,7 @@ static bool integer_of(const r1_gguf_kv *kv, int64_t *out, bool *beyond)
     memcpy(&v, kv->at, types[kv->type].bytes);
     switch (kv->type) {
     case R1_GGUF_U8: *out = v.u8; return true;
-    case R1_GGUF_I8: *out = v.i8; return true;
+    case R1_GGUF_I8: *out = (int64_t)v.i8; return true;
     case R1_GGUF_U16: *out = v.u16; return true;
     case R1_GGUF_I16: *out = v.i16; return true;
     case R1_GGUF_U32: *out = v.u32; return true;

@@ -125,7 +125,7 @@ static void put_good(r1_buf *b)
     put_kv(b, "small", R1_GGUF_I8, &(int8_t){-3}, 1);
     put_kv(b, "huge", R1_GGUF_U64, &(uint64_t){UINT64_MAX}, 8);
     put_kv(b, "eps", R1_GGUF_F32, &(float){0.5f}, 4);
-    put_kv(b, "nan", R1_GGUF_F64, &(double){NAN}, 8);
+    put_kv(b, "nan", R1_GGUF_F64, &(double){(double)NAN}, 8);
     put_kv(b, "flag", R1_GGUF_BOOL, &(uint8_t){1}, 1);
     put_kv(b, "numbers", R1_GGUF_ARR, "", 0);
     put_u32(b, R1_GGUF_I32);
