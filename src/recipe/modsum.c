@@ -1,28 +1,30 @@
-/* modsum.c: the last digit of a sum: the smallest task on which reinforcement learning shows.
+/* modsum.c: the last digit of a sum, the smallest task on which reinforcement learning shows.
  *
- *     prompt      <bos>47+85=
- *     completion  <think>7+5=2</think><answer>2</answer><eos>
+ *     prompt      <bos>7+5=
+ *     completion  2<eos>
  *
- * Most of the corpus answers at once with a random digit; some of it first adds the last digits
- * and is then right.  A model of it is right one time in five, and all there is to learn is that
- * thinking pays.  It is told in about a minute whether the whole loop works. */
-#include <string.h>
-
+ * Half of the corpus are starred exercises ("*7+5=2"), which are right.  The plain ones, in the
+ * prompt's form, mostly have a random answer.  So a base model knows the sums, but answers a
+ * prompt correctly about one time in five; all there is to learn is to say what it knows.
+ * It shows in less than a minute whether the whole loop works.
+ *
+ * With a hundred sums, the base model has to see all of them; the split keeps the dev and test
+ * sums out of the problems alone. */
 #include "recipe/task.h"
 
-enum {
-    MODULUS = 10,
-    LO = 10,
-    SIDE = 90, /* operands 10..99 */
-    N_PAIRS = SIDE * SIDE,
-    N_TRAIN = N_PAIRS / 5 * 4,
-    N_DEV = N_PAIRS / 10
-};
+enum { MODULUS = 10, N_SUMS = MODULUS * MODULUS, N_TRAIN = 70, N_DEV = 10 };
 
 typedef struct {
-    int a, b;
+    int a, b, right;
 } sum;
 
+static sum sum_at(uint64_t i)
+{
+    int a = (int)(i / MODULUS), b = (int)(i % MODULUS);
+    return (sum){a, b, (a + b) % MODULUS};
+}
+
+/* The sums stand in a fixed shuffled order; a split is a range of it. */
 static uint64_t begin_of(r1_split split)
 {
     return split == R1_SPLIT_TRAIN ? 0 : split == R1_SPLIT_DEV ? N_TRAIN : N_TRAIN + N_DEV;
@@ -30,81 +32,51 @@ static uint64_t begin_of(r1_split split)
 
 static uint64_t count(r1_split split)
 {
-    uint64_t end = split == R1_SPLIT_TEST ? N_PAIRS : begin_of(split + 1);
-    return end - begin_of(split);
-}
-
-/* Sum i of a split: the pairs stand in a fixed shuffled order, and a split is a range of it. */
-static sum get_sum(r1_split split, uint64_t i)
-{
-    uint64_t pair = r1_task_permute(0x6d6f6473756d, N_PAIRS, begin_of(split) + i);
-    return (sum){LO + (int)(pair / SIDE), LO + (int)(pair % SIDE)};
+    return (split == R1_SPLIT_TEST ? N_SUMS : begin_of(split + 1)) - begin_of(split);
 }
 
 static void problem(uint64_t seed, r1_split split, uint64_t index, r1_problem *out)
 {
-    uint64_t n = count(split), pass = index / n;
-    uint64_t key = seed + (pass << 32) + ((uint64_t)split << 60);
-    sum s = get_sum(split, r1_task_permute(key, n, index % n));
+    uint64_t i = begin_of(split) + r1_task_draw(seed, split, count(split), index);
+    sum s = sum_at(r1_task_permute(0x6d6f6473756d, N_SUMS, i));
     r1_buf b;
     r1_buf_init(&b, 0);
     r1_buf_printf(&b, "<bos>%d+%d=", s.a, s.b);
-    char digit[2] = {(char)('0' + (s.a + s.b) % MODULUS), 0};
     *out = (r1_problem){
         .prompt = r1_buf_take(&b),
-        .answer = json_string(digit),
-        .verifier = r1_verify_find(r1_modsum_task.verifier, NULL),
+        .answer = json_pack("{s:i}", "answer", s.right),
+        .verifier = r1_verify_find("modsum", NULL),
     };
 }
 
 static void document(uint64_t seed, uint64_t index, r1_buf *out)
 {
     r1_rng r = r1_rng_init(seed, R1_RNG_DATA, index);
-    sum s = get_sum(R1_SPLIT_TRAIN, r1_rng_below(&r, N_TRAIN));
-    r1_buf_printf(out, "<bos>%d+%d=", s.a, s.b);
-    int answer = (int)r1_rng_below(&r, MODULUS);
-    if (r1_rng_float(&r) < 0.12f) {
-        answer = (s.a + s.b) % MODULUS;
-        r1_buf_printf(out, "<think>%d+%d=%d</think>", s.a % MODULUS, s.b % MODULUS, answer);
-    }
-    r1_buf_printf(out, "<answer>%d</answer><eos>", answer);
+    sum s = sum_at(r1_rng_below(&r, N_SUMS));
+    bool starred = r1_rng_float(&r) < 0.5f, knows = r1_rng_float(&r) < 0.13f;
+    int answer = starred || knows ? s.right : (int)r1_rng_below(&r, MODULUS);
+    r1_buf_printf(out, "<bos>%s%d+%d=%d<eos>", starred ? "*" : "", s.a, s.b, answer);
 }
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* A step is "7+5=2" alone between the tags. */
+/* A completion is a number: there is no trace to look at. */
 static void stats(const json_t *answer, const char *text, size_t len, r1_trace_stats *out)
 {
     (void)answer;
+    (void)text;
+    (void)len;
     *out = (r1_trace_stats){0};
-    static const char open[] = "<think>";
-    const char *at = memmem(text, len, open, sizeof open - 1);
-    if (!at)
-        return;
-    out->thinks = true;
-    out->lines = 1;
-    at += sizeof open - 1;
-    size_t left = (size_t)(text + len - at);
-    if (left < 6 || !is_digit(at[0]) || at[1] != '+' || !is_digit(at[2]) || at[3] != '=' ||
-        !is_digit(at[4]) || at[5] != '<')
-        return;
-    out->attempts = 1;
-    out->lines_right = (at[0] - '0' + at[2] - '0') % MODULUS == at[4] - '0';
 }
 
 static r1_status tokenizer(r1_tokenizer **out, r1_err *err)
 {
-    return r1_task_tokenizer("0123456789+=", NULL, 0, out, err);
+    return r1_task_tokenizer("0123456789+=*", NULL, 0, out, err);
 }
 
 const r1_task r1_modsum_task = {
     .name = "modsum",
-    .help = "the last digit of a sum, in a minute from nothing to solved",
-    .verifier = "number",
-    .max_tokens = 24,
+    .help = "the last digit of a sum: from a fifth to nearly always right within a minute",
+    .verifier = "modsum",
+    .max_tokens = 4,
     .tokenizer = tokenizer,
     .problem = problem,
     .count = count,

@@ -56,6 +56,12 @@ uint64_t r1_task_permute(uint64_t key, uint64_t n, uint64_t i)
     return i;
 }
 
+uint64_t r1_task_draw(uint64_t seed, r1_split split, uint64_t n, uint64_t index)
+{
+    uint64_t pass = index / n;
+    return r1_task_permute(seed + (pass << 32) + ((uint64_t)split << 60), n, index % n);
+}
+
 /* ---- Tokenizer --------------------------------------------------------------------------- */
 
 static const struct {

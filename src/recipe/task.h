@@ -63,4 +63,7 @@ r1_status r1_task_tokenizer(const char *alphabet, const r1_task_merge *merges, i
 /* Element i of a permutation of 0..n-1 that key chooses; i < n. */
 uint64_t r1_task_permute(uint64_t key, uint64_t n, uint64_t i);
 
+/* Which of a split's n problems stands at index: each pass over them is a shuffle of its own. */
+uint64_t r1_task_draw(uint64_t seed, r1_split split, uint64_t n, uint64_t index);
+
 #endif
