@@ -191,7 +191,7 @@ static r1_status query_int(r1_store *s, const char *sql, int *out, r1_err *err)
 /* Inside a transaction, so that two processes that open an old store migrate it once. */
 static r1_status migrate(r1_store *s, r1_err *err)
 {
-    int version, id, tables;
+    int version = 0, id = 0, tables = 0;
     R1_TRY(query_int(s, "PRAGMA user_version", &version, err));
     R1_TRY(query_int(s, "PRAGMA application_id", &id, err));
     R1_TRY(query_int(s, "SELECT count(*) FROM sqlite_master", &tables, err));
