@@ -1,0 +1,43 @@
+/* isa.c: which instruction set the kernels use; see isa.h. */
+#include "compute/isa.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/os.h"
+
+static const char *const names[R1_ISA_COUNT] = {
+    [R1_ISA_SCALAR] = "scalar",         [R1_ISA_AVX2] = "avx2", [R1_ISA_AVX512] = "avx512",
+    [R1_ISA_AVX512BF16] = "avx512bf16", [R1_ISA_NEON] = "neon",
+};
+
+const char *r1_isa_text(r1_isa isa)
+{
+    return names[isa];
+}
+
+r1_isa r1_isa_detect(void)
+{
+    r1_os_cpu cpu = r1_os_cpu_features();
+    r1_isa best = R1_ISA_SCALAR;
+    if (cpu.avx2)
+        best = R1_ISA_AVX2;
+    if (cpu.avx2 && cpu.avx512 && cpu.avx512_vnni)
+        best = cpu.avx512_bf16 ? R1_ISA_AVX512BF16 : R1_ISA_AVX512;
+    if (cpu.neon)
+        best = R1_ISA_NEON;
+    const char *forced = getenv("R1_ISA");
+    if (!forced || !*forced)
+        return best;
+    for (int i = 0; i < R1_ISA_COUNT; i++)
+        if (!strcmp(forced, names[i])) {
+            if (i <= (int)best)
+                return (r1_isa)i;
+            r1_log(R1_LOG_WARN, "R1_ISA=%s: not on this processor, using %s", forced,
+                   names[best]);
+            return best;
+        }
+    r1_log(R1_LOG_WARN, "R1_ISA=%s: unknown (scalar, avx2, avx512, avx512bf16), using %s",
+           forced, names[best]);
+    return best;
+}
