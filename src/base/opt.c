@@ -471,7 +471,7 @@ r1_status r1_opts_json(r1_opts *o, const json_t *obj, const char *subject, r1_er
         return r1_fail(err, R1_EFORMAT, "%s: a JSON object is needed", subject);
     /* Jansson's iterators take a mutable object, but do not change it. */
     json_t *object;
-    memcpy(&object, &obj, sizeof object);
+    memcpy(&object, &obj, sizeof(void *));
     for (void *it = json_object_iter(object); it; it = json_object_iter_next(object, it)) {
         const char *key = json_object_iter_key(it);
         const json_t *v = json_object_iter_value(it);

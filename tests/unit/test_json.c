@@ -54,15 +54,14 @@ static void test_depth(void **state)
 {
     (void)state;
     char text[2 * (R1_JSON_MAX_DEPTH + 1) + 1];
-    for (int n = R1_JSON_MAX_DEPTH; n <= R1_JSON_MAX_DEPTH + 1; n++) {
-        memset(text, '[', (size_t)n);
-        memset(text + n, ']', (size_t)n);
+    for (size_t n = R1_JSON_MAX_DEPTH; n <= R1_JSON_MAX_DEPTH + 1; n++) {
+        memset(text, '[', n);
+        memset(text + n, ']', n);
         text[2 * n] = 0;
         if (n <= R1_JSON_MAX_DEPTH)
             json_decref(parse(text));
         else
-            refused(text, (size_t)(2 * n),
-                    "t.json: line 1, column 65: nested more than 64 levels deep");
+            refused(text, 2 * n, "t.json: line 1, column 65: nested more than 64 levels deep");
     }
     /* Brackets in strings are not nesting. */
     char quoted[204] = "\"\\\"";

@@ -63,16 +63,14 @@ static int teardown(void **state)
 /* The line is split at blanks, as a shell would without quotes. */
 static r1_status argv_of(fixture *f, const char *line)
 {
-    char copy[256];
-    static char kept[16][64]; /* words[] points into it */
+    static char kept[256]; /* words[] points into it */
     char *argv[16];
     int argc = 0;
-    assert_true(strlen(line) < sizeof copy);
-    strcpy(copy, line);
-    for (char *w = strtok(copy, " "); w; w = strtok(NULL, " ")) {
-        assert_true(argc < 16 && strlen(w) < 64);
-        argv[argc] = strcpy(kept[argc], w);
-        argc++;
+    assert_true(strlen(line) < sizeof kept);
+    memcpy(kept, line, strlen(line) + 1);
+    for (char *rest, *w = strtok_r(kept, " ", &rest); w; w = strtok_r(NULL, " ", &rest)) {
+        assert_true(argc < 16);
+        argv[argc++] = w;
     }
     return r1_opts_argv(&f->o, argc, argv, f->words, 2, &f->n_words, &f->err);
 }

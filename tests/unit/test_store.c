@@ -23,7 +23,7 @@ typedef struct {
 static int setup(void **state)
 {
     fixture *f = R1_NEW(fixture);
-    strcpy(f->dir, "/tmp/r1-test-store-XXXXXX");
+    snprintf(f->dir, sizeof f->dir, "/tmp/r1-test-store-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     snprintf(f->path, sizeof f->path, "%s/runs.db", f->dir);
     *state = f;
@@ -292,7 +292,7 @@ static int count(void *ud, int n, char **values, char **names)
 {
     (void)names;
     assert_int_equal(n, 1);
-    *(int *)ud = atoi(values[0]);
+    *(int *)ud = (int)strtol(values[0], NULL, 10);
     return 0;
 }
 
