@@ -34,20 +34,20 @@ typedef struct {
     const char *name;
     char letter; /* 'n' for -n, 0 = none */
     r1_opt_type type;
-    size_t offset;      /* of the member in the struct */
-    const char *def;    /* default, as text; NULL = zero/none */
-    double min, max;    /* numbers: inclusive range; both 0 = any */
+    size_t offset;            /* of the member in the struct */
+    const char *def;          /* default, as text; NULL = zero/none */
+    double min, max;          /* numbers: inclusive range; both 0 = any */
     const char *const *names; /* ENUM: NULL-terminated */
-    const char *arg;    /* placeholder in the help, "N" */
-    const char *help;   /* one sentence; NULL = not listed */
+    const char *arg;          /* placeholder in the help, "N" */
+    const char *help;         /* one sentence; NULL = not listed */
 } r1_opt;
 
 /* A parsed set of options: the struct plus the memory of its strings. */
 typedef struct {
     const r1_opt *rows; /* rows[n] */
     int n;
-    void *values;   /* the struct */
-    r1_arena arena; /* strings, lists */
+    void *values;      /* the struct */
+    r1_arena arena;    /* strings, lists */
     uint64_t given[4]; /* bit i: row i was set by the user */
 } r1_opts;
 

@@ -14,10 +14,10 @@ void r1_store_close(r1_store *s);
 
 typedef struct {
     int64_t id;
-    const char *kind;   /* "pretrain", "sft", "grpo", "demo" */
-    const char *name;   /* the run file's name member */
-    const char *config; /* JSON */
-    const char *status; /* "running", "done", "failed", "interrupted" */
+    const char *kind;      /* "pretrain", "sft", "grpo", "demo" */
+    const char *name;      /* the run file's name member */
+    const char *config;    /* JSON */
+    const char *status;    /* "running", "done", "failed", "interrupted" */
     double started, ended; /* seconds since 1970; 0 = not ended */
     int64_t steps;         /* last step recorded */
     const char *note;      /* why it failed, or NULL */
@@ -36,8 +36,8 @@ typedef struct {
     double value;
 } r1_metric;
 typedef struct {
-    int prompt;      /* index in the step */
-    int sample;      /* index in the group */
+    int prompt; /* index in the step */
+    int sample; /* index in the group */
     const char *prompt_text;
     const char *completion;
     double reward, advantage;
@@ -45,8 +45,9 @@ typedef struct {
 } r1_store_sample;
 
 /* One transaction: a step's metrics and samples.  What is written again replaces the old. */
-r1_status r1_store_step(r1_store *s, int64_t run, int64_t step, const r1_metric *m, int n_metrics,
-                        const r1_store_sample *samples, int n_samples, r1_err *err);
+r1_status r1_store_step(r1_store *s, int64_t run, int64_t step, const r1_metric *m,
+                        int n_metrics, const r1_store_sample *samples, int n_samples,
+                        r1_err *err);
 
 /* Reading: callbacks return false to stop, and must not call the store; strings live during the
  * call.  A value that was not finite is read back as NaN or infinity. */

@@ -6,9 +6,9 @@
 #include "base/json.h"
 
 typedef struct {
-    double reward;   /* what RL optimises */
-    bool correct;    /* what evaluation counts */
-    bool formatted;  /* the completion has the task's form */
+    double reward;  /* what RL optimises */
+    bool correct;   /* what evaluation counts */
+    bool formatted; /* the completion has the task's form */
     /* The key under which a majority vote pools answers; "" = none.  It depends on the completion
      * and the givens, never on the target.  countdown: the value of an expression that uses
      * exactly the numbers. */
