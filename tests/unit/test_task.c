@@ -178,6 +178,25 @@ static bool split_document(r1_buf *doc, char last, const char **completion, size
     return true;
 }
 
+static int apply(char op, int x, int y)
+{
+    return op == '+' ? x + y : op == '-' ? x - y : x * y;
+}
+
+/* The value of "(x op y) op z" or "z-(x op y)", read without the verifier. */
+static int answer_value(const char *text)
+{
+    const char *e = strstr(text, "<answer>");
+    assert_non_null(e);
+    e += strlen("<answer>");
+    int x, y, z;
+    char op, op2;
+    if (sscanf(e, "(%d%c%d)%c%d</answer>", &x, &op, &y, &op2, &z) == 5)
+        return apply(op2, apply(op, x, y), z);
+    assert_int_equal(sscanf(e, "%d-(%d%c%d)</answer>", &z, &x, &op, &y), 4);
+    return z - apply(op, x, y);
+}
+
 static void test_countdown_corpus(void **state)
 {
     (void)state;
@@ -222,6 +241,7 @@ static void test_countdown_corpus(void **state)
         json_t *spec = json_pack("{s:[iii],s:i}", "numbers", a, b, c, "target", target);
         r1_verdict verdict = v->judge(spec, text, n, true);
         assert_true(verdict.formatted);
+        assert_int_equal(verdict.correct, answer_value(text) == target);
         r1_trace_stats st;
         t->stats(spec, text, n, &st);
         assert_int_equal(st.lines, st.lines_right);
