@@ -37,8 +37,8 @@ void r1_matmul_pack_free(r1_packed *p);
 
 /* Scratch that grows to the largest call and is kept: quantised or converted inputs. */
 typedef struct {
-    void *data[4];
-    size_t bytes[4];
+    void *data[5];
+    size_t bytes[5];
 } r1_matmul_scratch;
 void r1_matmul_scratch_release(r1_matmul_scratch *s);
 
