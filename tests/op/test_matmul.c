@@ -1,0 +1,351 @@
+/* Packing, matmul and the gradient of a weight against double-precision sums. */
+#include "op_test.h"
+
+/* ---- References -------------------------------------------------------------------------- */
+
+/* Inputs as a weight of this dtype meets them: F32 as they are, BF16 rounded to BF16. */
+static double *inputs_for(r1_tensor x, r1_dtype weight)
+{
+    double *v = values(x);
+    if (weight == R1_BF16)
+        for (int64_t i = 0; i < x.shape[0] * x.shape[1]; i++)
+            v[i] = (double)r1_bf16_to_f32(r1_bf16_from_f32((float)v[i]));
+    return v;
+}
+
+/* Inputs against block weights: int8 with one F32 scale a block of 32. */
+static double *quantised(r1_tensor x)
+{
+    double *v = values(x);
+    for (int64_t b = 0; b < x.shape[0] * x.shape[1] / 32; b++) {
+        float most = 0;
+        for (int i = 0; i < 32; i++)
+            most = fmaxf(most, fabsf((float)v[b * 32 + i]));
+        float d = most / 127, inverse = d > 0 ? 1 / d : 0;
+        for (int i = 0; i < 32; i++) {
+            float q = rintf((float)v[b * 32 + i] * inverse);
+            v[b * 32 + i] = (double)d * (double)q;
+        }
+    }
+    return v;
+}
+
+/* y = x w^T (+ y) and the sums of magnitudes. */
+static void product(double *y, double *size, const double *x, const double *w, int64_t n,
+                    int64_t o, int64_t k)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < o; j++)
+            for (int64_t l = 0; l < k; l++) {
+                double p = x[i * k + l] * w[j * k + l];
+                y[i * o + j] += p;
+                size[i * o + j] += fabs(p);
+            }
+}
+
+static r1_tensor transposed(r1_tensor w)
+{
+    r1_tensor t = matrix(R1_F32, w.shape[1], w.shape[0]);
+    const double *v = values(w);
+    for (int64_t i = 0; i < w.shape[0]; i++)
+        for (int64_t j = 0; j < w.shape[1]; j++)
+            ((float *)t.data)[j * w.shape[0] + i] = (float)v[i * w.shape[1] + j];
+    return t;
+}
+
+static bool is_block(r1_dtype t)
+{
+    return r1_tensor_traits(t)->block == 32;
+}
+
+/* ---- One product, every way -------------------------------------------------------------- */
+
+typedef struct {
+    int64_t n, o, k;
+    r1_dtype x, w, y;
+    unsigned flags;
+    int64_t gap; /* between the rows of x and y */
+} shape;
+
+enum { UNIT_BITS = 20 };
+static const double unit = 1.0 / (1 << UNIT_BITS); /* of the sum of magnitudes */
+
+static void check_matmul(const op_bench *bench, shape s)
+{
+    what("%s matmul n=%d o=%d k=%d x=%s w=%s y=%s flags=%u gap=%d", bench->isa, (int)s.n,
+         (int)s.o, (int)s.k, r1_tensor_traits(s.x)->name, r1_tensor_traits(s.w)->name,
+         r1_tensor_traits(s.y)->name, s.flags, (int)s.gap);
+    r1_tensor x = fill(wide_matrix(s.x, s.n, s.k, s.gap), -1, 1);
+    r1_tensor w = fill(matrix(s.w, s.o, s.k), -1, 1);
+    r1_tensor before = fill(wide_matrix(s.y, s.n, s.o, s.gap), -1, 1);
+
+    double *want = doubles(s.n * s.o), *size = doubles(s.n * s.o);
+    if (s.flags & R1_MATMUL_ADD)
+        memcpy(want, values(before), (size_t)(s.n * s.o) * sizeof *want);
+    const double *seen = is_block(s.w) ? quantised(x) : inputs_for(x, s.w);
+    product(want, size, seen, values(w), s.n, s.o, s.k);
+
+    r1_tensor y[OP_BACKENDS];
+    for (int i = 0; i < OP_BACKENDS; i++) {
+        r1_packed *p = NULL;
+        r1_err err = {0};
+        assert_int_equal(r1_op_pack(bench->b[i], &p, w, s.w, false, &err), R1_OK);
+        y[i] = copy_of(before);
+        r1_op_matmul(bench->b[i], y[i], x, p, s.flags);
+        /* A row alone, and rows in other company, give the same bits. */
+        for (int64_t row = 0; row < s.n && i == OP_ONE; row += row < 7 ? 1 : 41) {
+            int64_t end = row + 1 + row % 3 < s.n ? row + 1 + row % 3 : s.n;
+            r1_tensor part = copy_of(r1_tensor_rows(before, row, end - row));
+            r1_op_matmul(bench->b[i], part, r1_tensor_rows(x, row, end - row), p, s.flags);
+            for (int64_t r = row; r < end; r++)
+                assert_row_bits("row in a smaller call", y[i], r, part, r - row);
+        }
+        r1_op_pack_free(bench->b[i], p);
+        assert_gaps_kept("y", y[i]);
+    }
+    assert_near("y", y[0], want, size, unit);
+    assert_bits("threads", y[OP_ONE], y[OP_MANY]);
+    if (is_block(s.w) &&
+        !s.flags) { /* and no further from the exact product than int8 may be */
+        double *exact = doubles(s.n * s.o), *sizes = doubles(s.n * s.o);
+        product(exact, sizes, values(x), values(w), s.n, s.o, s.k);
+        for (int64_t i = 0; i < s.n * s.o; i++)
+            sizes[i] = (double)s.k * 1.2;
+        assert_near("y, not quantised", y[0], exact, sizes, 0.5 / 127);
+    }
+    drop_all();
+}
+
+static const int64_t row_counts[] = {1, 2, 5, 7, 130};
+static const int64_t output_counts[] = {1, 16, 50, 130};
+enum { ROW_COUNTS = 5, OUTPUT_COUNTS = 4 };
+
+static void floats(const op_bench *bench)
+{
+    static const int64_t depths[] = {1, 2, 33, 257};
+    static const r1_dtype act[] = {R1_F32, R1_BF16};
+    for (int n = 0; n < ROW_COUNTS; n++)
+        for (int o = 0; o < OUTPUT_COUNTS; o++)
+            for (int k = 0; k < 4; k++)
+                for (int d = 0; d < 8; d++)
+                    check_matmul(bench, (shape){.n = row_counts[n],
+                                                .o = output_counts[o],
+                                                .k = depths[k],
+                                                .x = act[d & 1],
+                                                .w = act[d >> 1 & 1],
+                                                .y = act[d >> 2]});
+}
+
+static void blocks(const op_bench *bench)
+{
+    static const int64_t depths[] = {32, 96, 256};
+    static const r1_dtype formats[] = {R1_Q8_0, R1_Q4_0, R1_Q4_1};
+    for (int n = 0; n < ROW_COUNTS; n++)
+        for (int o = 0; o < OUTPUT_COUNTS; o++)
+            for (int k = 0; k < 3; k++)
+                for (int w = 0; w < 3; w++)
+                    check_matmul(bench, (shape){.n = row_counts[n],
+                                                .o = output_counts[o],
+                                                .k = depths[k],
+                                                .x = (n + k) % 2 ? R1_F32 : R1_BF16,
+                                                .w = formats[w],
+                                                .y = (n + o) % 2 ? R1_F32 : R1_BF16});
+}
+
+static void added_and_strided(const op_bench *bench)
+{
+    static const r1_dtype weights[] = {R1_F32, R1_BF16, R1_Q8_0, R1_Q4_0, R1_Q4_1};
+    for (int w = 0; w < 5; w++)
+        for (int n = 0; n < ROW_COUNTS; n++)
+            for (int d = 0; d < 4; d++)
+                check_matmul(bench, (shape){.n = row_counts[n],
+                                            .o = 83,
+                                            .k = 64,
+                                            .x = d & 1 ? R1_F32 : R1_BF16,
+                                            .w = weights[w],
+                                            .y = R1_F32,
+                                            .flags = d & 2 ? R1_MATMUL_ADD : 0,
+                                            .gap = 5});
+}
+
+static void every_instruction_set_multiplies_floats(void **state)
+{
+    (void)state;
+    for_each_isa(floats);
+}
+
+static void every_instruction_set_multiplies_blocks(void **state)
+{
+    (void)state;
+    for_each_isa(blocks);
+}
+
+static void products_are_added_and_rows_may_lie_apart(void **state)
+{
+    (void)state;
+    for_each_isa(added_and_strided);
+}
+
+/* ---- Several weights at once ------------------------------------------------------------- */
+
+static void check_many(const op_bench *bench, int64_t n, int64_t k, r1_dtype xt, int weights)
+{
+    static const r1_dtype dtypes[] = {R1_BF16, R1_F32,  R1_BF16, R1_Q8_0,
+                                      R1_F32,  R1_Q4_1, R1_Q4_0};
+    static const int64_t outputs[] = {48, 7, 100, 33, 64, 16, 1};
+    what("%s matmul_many n=%d k=%d x=%s", bench->isa, (int)n, (int)k,
+         r1_tensor_traits(xt)->name);
+    r1_tensor x = fill(matrix(xt, n, k), -1, 1), w[7];
+    for (int j = 0; j < weights; j++)
+        w[j] = fill(matrix(dtypes[j], outputs[j], k), -1, 1);
+    for (int i = 0; i < OP_BACKENDS; i++) {
+        r1_packed *p[7] = {0};
+        r1_tensor y[7];
+        for (int j = 0; j < weights; j++) {
+            r1_err err = {0};
+            assert_int_equal(r1_op_pack(bench->b[i], &p[j], w[j], dtypes[j], false, &err),
+                             R1_OK);
+            y[j] = matrix(j % 2 ? R1_F32 : R1_BF16, n, outputs[j]);
+        }
+        r1_op_matmul_many(bench->b[i], y, x, p, weights, 0);
+        for (int j = 0; j < weights; j++) {
+            double *want = doubles(n * outputs[j]), *size = doubles(n * outputs[j]);
+            const double *seen = is_block(dtypes[j]) ? quantised(x) : inputs_for(x, dtypes[j]);
+            product(want, size, seen, values(w[j]), n, outputs[j], k);
+            assert_near(r1_tensor_traits(dtypes[j])->name, y[j], want, size, unit);
+            r1_tensor alone = matrix(y[j].dtype, n, outputs[j]);
+            r1_op_matmul(bench->b[i], alone, x, p[j], 0);
+            assert_bits("a weight alone", alone, y[j]);
+        }
+        for (int j = 0; j < weights; j++)
+            r1_op_pack_free(bench->b[i], p[j]);
+    }
+    drop_all();
+}
+
+static void many(const op_bench *bench)
+{
+    for (int n = 0; n < ROW_COUNTS; n++)
+        for (int x = 0; x < 2; x++) {
+            check_many(bench, row_counts[n], 64, x ? R1_BF16 : R1_F32, 7);
+            check_many(bench, row_counts[n], 35, x ? R1_BF16 : R1_F32, 3);
+        }
+}
+
+static void weights_of_mixed_dtypes_share_a_call(void **state)
+{
+    (void)state;
+    for_each_isa(many);
+}
+
+/* ---- Packing ----------------------------------------------------------------------------- */
+
+static void check_pack(const op_bench *bench, r1_dtype from, r1_dtype to, bool transpose,
+                       int64_t gap)
+{
+    enum { O = 37, K = 96, N = 4 };
+    what("%s pack %s as %s%s", bench->isa, r1_tensor_traits(from)->name,
+         r1_tensor_traits(to)->name, transpose ? " transposed" : "");
+    r1_tensor x = fill(matrix(to, N, K), -1, 1);
+    r1_packed *p = NULL;
+    for (int round = 0; round < 2; round++) { /* the second refills in place */
+        r1_tensor w = fill(
+            transpose ? wide_matrix(from, K, O, gap) : wide_matrix(from, O, K, gap), -1, 1);
+        r1_tensor used = copy_of(transpose ? transposed(w) : w);
+        double *v = values(used);
+        if (to == R1_BF16)
+            for (int64_t i = 0; i < O * K; i++)
+                v[i] = (double)r1_bf16_to_f32(r1_bf16_from_f32((float)v[i]));
+        r1_packed *same = p;
+        r1_err err = {0};
+        assert_int_equal(r1_op_pack(bench->b[OP_MANY], &p, w, to, transpose, &err), R1_OK);
+        assert_true(round == 0 || p == same);
+        r1_tensor y = matrix(R1_F32, N, O);
+        r1_op_matmul(bench->b[OP_MANY], y, x, p, 0);
+        double *want = doubles(N * O), *size = doubles(N * O);
+        product(want, size, values(x), v, N, O, K);
+        assert_near("y", y, want, size, unit);
+    }
+    r1_op_pack_free(bench->b[OP_MANY], p);
+    drop_all();
+}
+
+static void packs(const op_bench *bench)
+{
+    static const r1_dtype from[] = {R1_F32, R1_BF16, R1_F16, R1_Q8_0, R1_Q4_0, R1_Q4_1};
+    for (int f = 0; f < 6; f++)
+        for (int to = 0; to < 2; to++) {
+            check_pack(bench, from[f], to ? R1_BF16 : R1_F32, false, 0);
+            check_pack(bench, from[f], to ? R1_BF16 : R1_F32, false, 32);
+            if (f < 3) {
+                check_pack(bench, from[f], to ? R1_BF16 : R1_F32, true, 0);
+                check_pack(bench, from[f], to ? R1_BF16 : R1_F32, true, 3);
+            }
+        }
+}
+
+static void a_pack_converts_transposes_and_refills(void **state)
+{
+    (void)state;
+    for_each_isa(packs);
+}
+
+/* ---- Gradient of a weight ---------------------------------------------------------------- */
+
+static void check_dw(const op_bench *bench, int64_t n, int64_t o, int64_t k, r1_dtype dyt,
+                     r1_dtype xt, int64_t gap)
+{
+    what("%s matmul_dw n=%d o=%d k=%d dy=%s x=%s gap=%d", bench->isa, (int)n, (int)o, (int)k,
+         r1_tensor_traits(dyt)->name, r1_tensor_traits(xt)->name, (int)gap);
+    r1_tensor dy = fill(wide_matrix(dyt, n, o, gap), -1, 1);
+    r1_tensor x = fill(wide_matrix(xt, n, k, gap), -1, 1);
+    r1_tensor before = fill(wide_matrix(R1_F32, o, k, gap), -1, 1), dw[OP_BACKENDS];
+    double *want = values(before), *size = doubles(o * k);
+    const double *d = values(dy), *v = values(x);
+    for (int64_t r = 0; r < n; r++)
+        for (int64_t i = 0; i < o; i++)
+            for (int64_t j = 0; j < k; j++) {
+                want[i * k + j] += d[r * o + i] * v[r * k + j];
+                size[i * k + j] += fabs(d[r * o + i] * v[r * k + j]);
+            }
+    for (int i = 0; i < OP_BACKENDS; i++) {
+        dw[i] = copy_of(before);
+        r1_op_matmul_dw(bench->b[i], dw[i], dy, x);
+        assert_gaps_kept("dw", dw[i]);
+    }
+    assert_near("dw", dw[0], want, size, unit);
+    assert_bits("threads", dw[OP_ONE], dw[OP_MANY]);
+    drop_all();
+}
+
+static void dws(const op_bench *bench)
+{
+    static const int64_t rows[] = {131, 1, 2, 5, 7, 130, 3};
+    static const r1_dtype act[] = {R1_F32, R1_BF16};
+    for (int n = 0; n < 7; n++)
+        for (int d = 0; d < 4; d++) {
+            check_dw(bench, rows[n], 37, 50, act[d & 1], act[d >> 1], 0);
+            check_dw(bench, rows[n], 16, 64, act[d & 1], act[d >> 1], 3);
+            check_dw(bench, rows[n], 1, 5, act[d & 1], act[d >> 1], 0);
+            check_dw(bench, rows[n], 130, 33, act[d & 1], act[d >> 1], 0);
+        }
+}
+
+static void a_weights_gradient_sums_over_rows(void **state)
+{
+    (void)state;
+    for_each_isa(dws);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_instruction_set_multiplies_floats),
+        cmocka_unit_test(every_instruction_set_multiplies_blocks),
+        cmocka_unit_test(products_are_added_and_rows_may_lie_apart),
+        cmocka_unit_test(weights_of_mixed_dtypes_share_a_call),
+        cmocka_unit_test(a_pack_converts_transposes_and_refills),
+        cmocka_unit_test(a_weights_gradient_sums_over_rows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
