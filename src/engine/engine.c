@@ -373,7 +373,7 @@ static void accept(const r1_engine *e, slot *s, int32_t id, float lp)
     c->n++;
     if (s->recent != NULL)
         s->recent[s->n_recent++] = id;
-    if (r1_tokenizer_is_eos(e->m->tok, id))
+    if (!s->j->q->ignore_eos && r1_tokenizer_is_eos(e->m->tok, id))
         finish(s, R1_FINISH_STOP);
     else if (c->n == s->j->own)
         finish(s, R1_FINISH_LENGTH);

@@ -21,6 +21,7 @@ typedef struct {
     int samples;         /* completions of this prompt */
     uint64_t sequence;   /* identity for the random numbers; sample j uses sequence + j */
     r1_sampling sampling;
+    bool ignore_eos;      /* go on after an end-of-generation token: for measurements */
     r1_token_fn on_token; /* NULL, or called as tokens come; sample is 0..samples-1 */
     void *ud;
     r1_completion *out; /* [samples], filled by the engine; r1_engine_free_completions */
