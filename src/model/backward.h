@@ -25,6 +25,7 @@ typedef void (*r1_loss_fn)(void *ud, int first, int n, const float *lp, const fl
  * head and layers.  One pass: the logits of a chunk serve forward and backward. */
 void r1_backward_run(r1_model *m, r1_acts *a, r1_grads *g, const r1_rows *rows,
                      const int32_t *ids, r1_tensor hidden, const int32_t *row,
-                     const int32_t *target, int n, float temperature, r1_loss_fn loss, void *ud);
+                     const int32_t *target, int n, float temperature, r1_loss_fn loss,
+                     void *ud);
 
 #endif

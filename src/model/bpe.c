@@ -146,6 +146,85 @@ static bool from_alphabet(const char *s, size_t n, char *out, size_t *n_out)
     return true;
 }
 
+/* ---- NFC --------------------------------------------------------------------------------- */
+
+/* As utf8proc's Unicode has it.  `tokenizers` has an older one, which leaves marks that scripts
+ * gained since (108 of them) where they stand; only unordered runs with such a mark differ. */
+
+/* Stable order by combining class within each run of marks.  A merge sort, because utf8proc's own
+ * takes quadratic time on a long run. */
+static void sort_marks(utf8proc_int32_t *c, utf8proc_int32_t *tmp, size_t n)
+{
+    if (n < 2)
+        return;
+    size_t half = n / 2;
+    sort_marks(c, tmp, half);
+    sort_marks(c + half, tmp, n - half);
+    memcpy(tmp, c, half * sizeof *c);
+    size_t i = 0, j = half, k = 0;
+    while (i < half && j < n) {
+        bool right = utf8proc_get_property(c[j])->combining_class <
+                     utf8proc_get_property(tmp[i])->combining_class;
+        c[k++] = right ? c[j++] : tmp[i++];
+    }
+    while (i < half)
+        c[k++] = tmp[i++];
+}
+
+/* Append the NFC of s, which is valid UTF-8. */
+static void nfc_span(const char *s, size_t n, r1_buf *out)
+{
+    enum { MAX_DECOMPOSED = 4 }; /* characters of the longest canonical decomposition */
+    const utf8proc_option_t options = UTF8PROC_STABLE | UTF8PROC_COMPOSE;
+    size_t room = (n + 1) * MAX_DECOMPOSED, k = 0;
+    utf8proc_int32_t *c = R1_NEW_N(utf8proc_int32_t, room);
+    for (size_t i = 0, len; i < n; i += len) {
+        int boundary = 0;
+        utf8proc_ssize_t got =
+            utf8proc_decompose_char((utf8proc_int32_t)get_char(s + i, &len), c + k,
+                                    (utf8proc_ssize_t)(room - k), options, &boundary);
+        r1_assert(got >= 0 && (size_t)got <= room - k);
+        k += (size_t)got;
+    }
+    utf8proc_int32_t *tmp = R1_NEW_N(utf8proc_int32_t, k + 1);
+    for (size_t i = 0; i < k;) {
+        size_t j = i;
+        while (j < k && utf8proc_get_property(c[j])->combining_class)
+            j++;
+        sort_marks(c + i, tmp, j - i);
+        i = j + 1;
+    }
+    utf8proc_ssize_t composed = utf8proc_normalize_utf32(c, (utf8proc_ssize_t)k, options);
+    r1_assert(composed >= 0);
+    for (utf8proc_ssize_t i = 0; i < composed; i++) {
+        utf8proc_uint8_t utf8[4];
+        r1_buf_append(out, utf8, (size_t)utf8proc_encode_char(c[i], utf8));
+    }
+    r1_mem_free(tmp);
+    r1_mem_free(c);
+}
+
+/* Characters below U+0300 are their own NFC and never join what stands before them; so only spans
+ * from the character before a higher one to the next low one need work. */
+static void nfc(const char *s, size_t n, r1_buf *out)
+{
+    const uint8_t *u = (const uint8_t *)s;
+    size_t done = 0;
+    for (size_t i = 0; i < n;) {
+        if (u[i] < 0xCC) {
+            i++;
+            continue;
+        }
+        size_t start = i > done ? char_before(s, i) : i, end = i;
+        while (end < n && (u[end] >= 0xCC || (u[end] & 0xC0) == 0x80))
+            end++;
+        r1_buf_append(out, s + done, start - done);
+        nfc_span(s + start, end - start, out);
+        done = i = end;
+    }
+    r1_buf_append(out, s + done, n - done);
+}
+
 /* ---- Maps -------------------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t x)
@@ -228,7 +307,8 @@ static uint32_t trie_node(r1_bpe_trie *t)
     return t->nodes++;
 }
 
-static void trie_put(r1_bpe_trie *t, const char *s, size_t n, int32_t added)
+/* false if s is there already */
+static bool trie_put(r1_bpe_trie *t, const char *s, size_t n, int32_t added)
 {
     if (!t->nodes)
         trie_node(t);
@@ -243,7 +323,10 @@ static void trie_put(r1_bpe_trie *t, const char *s, size_t n, int32_t added)
         }
         node = child;
     }
+    if (t->leaf[node] >= 0)
+        return false;
     t->leaf[node] = added;
+    return true;
 }
 
 /* The longest added token at s: its index and length, or -1. */
@@ -394,12 +477,18 @@ r1_status r1_bpe_add_added(r1_bpe *b, const r1_bpe_added *a, const char *subject
             err, R1_EFORMAT,
             "%s: added token %d is '%.*s', but the vocabulary has another of that id", subject,
             a->id, (int)a->n, a->s);
-    r1_bpe_trie *trie = &b->trie[a->normalized];
-    size_t len = 0;
-    int32_t twin = trie->nodes ? trie_longest(trie, a->s, a->n, &len) : -1;
-    if (twin >= 0 && len == a->n)
-        return r1_fail(err, R1_EFORMAT, "%s: the added tokens %d and %d are both '%.*s'",
-                       subject, b->added[twin].id, a->id, (int)a->n, a->s);
+    /* Text is matched after its normalisation, so the content is too. */
+    r1_buf key;
+    r1_buf_init(&key, 0);
+    if (a->normalized && b->nfc)
+        nfc(a->s, a->n, &key);
+    else
+        r1_buf_append(&key, a->s, a->n);
+    bool fresh = trie_put(&b->trie[a->normalized], key.data, key.len, (int32_t)b->n_added);
+    r1_buf_release(&key);
+    if (!fresh)
+        return r1_fail(err, R1_EFORMAT, "%s: two added tokens are '%.*s'", subject, (int)a->n,
+                       a->s);
     b->added = grow(b->added, b->n_added, &b->added_room, sizeof *b->added);
     r1_bpe_added *own = &b->added[b->n_added];
     *own = *a;
@@ -410,18 +499,14 @@ r1_status r1_bpe_add_added(r1_bpe *b, const r1_bpe_added *a, const char *subject
         t->s = own->s;
         t->n = own->n;
     }
-    trie_put(trie, own->s, own->n, t->added);
     return R1_OK;
 }
 
 int32_t r1_bpe_find(const r1_bpe *b, const char *s, size_t n)
 {
-    for (int i = 0; i < 2; i++) {
-        size_t len = 0;
-        int32_t added = b->trie[i].nodes ? trie_longest(&b->trie[i], s, n, &len) : -1;
-        if (added >= 0 && len == n)
-            return b->added[added].id;
-    }
+    for (size_t i = 0; i < b->n_added; i++)
+        if (b->added[i].n == n && memcmp(b->added[i].s, s, n) == 0)
+            return b->added[i].id;
     return find_bytes(b, s, n);
 }
 
@@ -809,85 +894,6 @@ static r1_status encode_stage(encoder *e, int stage, const char *s, size_t n)
         done = from = last_end = end;
     }
     return encode_stage(e, stage + 1, s + done, n - done);
-}
-
-/* ---- NFC --------------------------------------------------------------------------------- */
-
-/* As utf8proc's Unicode has it.  `tokenizers` has an older one, which leaves marks that scripts
- * gained since (108 of them) where they stand; only unordered runs with such a mark differ. */
-
-/* Stable order by combining class within each run of marks.  A merge sort, because utf8proc's own
- * takes quadratic time on a long run. */
-static void sort_marks(utf8proc_int32_t *c, utf8proc_int32_t *tmp, size_t n)
-{
-    if (n < 2)
-        return;
-    size_t half = n / 2;
-    sort_marks(c, tmp, half);
-    sort_marks(c + half, tmp, n - half);
-    memcpy(tmp, c, half * sizeof *c);
-    size_t i = 0, j = half, k = 0;
-    while (i < half && j < n) {
-        bool right = utf8proc_get_property(c[j])->combining_class <
-                     utf8proc_get_property(tmp[i])->combining_class;
-        c[k++] = right ? c[j++] : tmp[i++];
-    }
-    while (i < half)
-        c[k++] = tmp[i++];
-}
-
-/* Append the NFC of s, which is valid UTF-8. */
-static void nfc_span(const char *s, size_t n, r1_buf *out)
-{
-    enum { MAX_DECOMPOSED = 4 }; /* characters of the longest canonical decomposition */
-    const utf8proc_option_t options = UTF8PROC_STABLE | UTF8PROC_COMPOSE;
-    size_t room = (n + 1) * MAX_DECOMPOSED, k = 0;
-    utf8proc_int32_t *c = R1_NEW_N(utf8proc_int32_t, room);
-    for (size_t i = 0, len; i < n; i += len) {
-        int boundary = 0;
-        utf8proc_ssize_t got =
-            utf8proc_decompose_char((utf8proc_int32_t)get_char(s + i, &len), c + k,
-                                    (utf8proc_ssize_t)(room - k), options, &boundary);
-        r1_assert(got >= 0 && (size_t)got <= room - k);
-        k += (size_t)got;
-    }
-    utf8proc_int32_t *tmp = R1_NEW_N(utf8proc_int32_t, k + 1);
-    for (size_t i = 0; i < k;) {
-        size_t j = i;
-        while (j < k && utf8proc_get_property(c[j])->combining_class)
-            j++;
-        sort_marks(c + i, tmp, j - i);
-        i = j + 1;
-    }
-    utf8proc_ssize_t composed = utf8proc_normalize_utf32(c, (utf8proc_ssize_t)k, options);
-    r1_assert(composed >= 0);
-    for (utf8proc_ssize_t i = 0; i < composed; i++) {
-        utf8proc_uint8_t utf8[4];
-        r1_buf_append(out, utf8, (size_t)utf8proc_encode_char(c[i], utf8));
-    }
-    r1_mem_free(tmp);
-    r1_mem_free(c);
-}
-
-/* Characters below U+0300 are their own NFC and never join what stands before them; so only spans
- * from the character before a higher one to the next low one need work. */
-static void nfc(const char *s, size_t n, r1_buf *out)
-{
-    const uint8_t *u = (const uint8_t *)s;
-    size_t done = 0;
-    for (size_t i = 0; i < n;) {
-        if (u[i] < 0xCC) {
-            i++;
-            continue;
-        }
-        size_t start = i > done ? char_before(s, i) : i, end = i;
-        while (end < n && (u[end] >= 0xCC || (u[end] & 0xC0) == 0x80))
-            end++;
-        r1_buf_append(out, s + done, start - done);
-        nfc_span(s + start, end - start, out);
-        done = i = end;
-    }
-    r1_buf_append(out, s + done, n - done);
 }
 
 /* ---- Added tokens ------------------------------------------------------------------------ */

@@ -8,27 +8,8 @@
 #define R1_MODEL_H
 
 #include "compute/op.h"
+#include "model/config.h"
 #include "model/tokenizer.h"
-
-typedef enum { R1_ROPE_NONE, R1_ROPE_LINEAR, R1_ROPE_LLAMA3 } r1_rope_scaling;
-
-typedef struct {
-    char arch[32];  /* "llama": row of the table of architectures */
-    int n_layers;   /* L */
-    int d_model;    /* D */
-    int n_heads;    /* H */
-    int n_kv_heads; /* G */
-    int head_dim;   /* Dh */
-    int d_ff;       /* F */
-    int vocab;      /* V, rows of the embedding */
-    int context;    /* positions */
-    float norm_eps;
-    float rope_theta;
-    r1_rope_scaling rope_scaling;
-    float rope_factor, rope_low_freq, rope_high_freq; /* linear: factor; llama3: all */
-    int rope_original_context;
-    bool tied; /* the head is the embedding */
-} r1_config;
 
 /* One linear layer y = x W^T. */
 typedef struct {
@@ -89,7 +70,8 @@ r1_status r1_model_open_with(const char *path, const r1_model_options *o, r1_mod
 /* A new trainable model with random weights (normal; embedding std embed_std, matrices
  * 1/sqrt(fan_in), output and down projections also 1/sqrt(2L)).  Takes over tok. */
 r1_status r1_model_create(const r1_config *cfg, r1_tokenizer *tok, float embed_std,
-                          uint64_t seed, const r1_model_options *o, r1_model **out, r1_err *err);
+                          uint64_t seed, const r1_model_options *o, r1_model **out,
+                          r1_err *err);
 
 /* A frozen copy for the reference policy: forward packs only. */
 r1_status r1_model_clone_frozen(const r1_model *m, r1_model **out, r1_err *err);

@@ -325,8 +325,8 @@ static r1_status read_tokenizer_json(r1_tokenizer *t, const json_t *root, const 
 {
     if (!json_is_object(root))
         return r1_fail(err, R1_EFORMAT, "%s: is not a JSON object", subject);
-    R1_TRY(read_model(&t->bpe, root, subject, err));
     R1_TRY(read_normalizer(&t->bpe, root, subject, err));
+    R1_TRY(read_model(&t->bpe, root, subject, err));
     R1_TRY(read_pre_tokenizer(&t->bpe, root, subject, err));
     R1_TRY(read_post_processor(t, root, subject, err));
     const json_t *decoder = json_object_get(root, "decoder");

@@ -1,0 +1,162 @@
+/* backward.c: the reverse of forward.c, read from its end to its beginning; see backward.h.
+ *
+ * dh (N,D) F32 is the gradient of the residual stream.  Each half of a layer reads it, sends it
+ * through its weights and adds what comes out of its norm.  The gradients of weights are
+ * accumulated in F32; what flows between is rounded to the act dtype as in the forward pass. */
+#include "model/backward.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/acts.h"
+
+/* ---- Gradients --------------------------------------------------------------------------------- */
+
+r1_status r1_backward_open(r1_model *m, r1_grads *g, r1_err *err)
+{
+    *g = (r1_grads){.m = m};
+    for (int i = 0; i < m->n_params; i++)
+        g->bytes += ((size_t)r1_tensor_count(*m->params[i].rows) * 4 + 63) / 64 * 64;
+    R1_TRY(r1_op_alloc(m->backend, g->bytes, &g->block, err));
+    g->grad = R1_NEW_N(r1_tensor, (size_t)m->n_params);
+    char *at = g->block;
+    for (int i = 0; i < m->n_params; i++) {
+        g->grad[i] = *m->params[i].rows;
+        g->grad[i].dtype = R1_F32;
+        g->grad[i].data = at;
+        at += ((size_t)r1_tensor_count(g->grad[i]) * 4 + 63) / 64 * 64;
+    }
+    return R1_OK;
+}
+
+void r1_backward_close(r1_grads *g)
+{
+    if (!g->m)
+        return;
+    r1_op_free(g->m->backend, g->block, g->bytes);
+    r1_mem_free(g->grad);
+    *g = (r1_grads){0};
+}
+
+void r1_backward_zero(r1_grads *g)
+{
+    r1_op_zero(g->m->backend, r1_tensor_1d(g->block, R1_F32, (int64_t)(g->bytes / 4)));
+}
+
+/* The gradient of a parameter, found by where its rows live. */
+static r1_tensor grad_of(const r1_grads *g, const r1_tensor *rows)
+{
+    for (int i = 0; i < g->m->n_params; i++)
+        if (g->m->params[i].rows == rows)
+            return g->grad[i];
+    r1_assert(g->m->cfg.tied && rows == &g->m->head.rows);
+    return g->grad[0]; /* a tied head is the embedding */
+}
+
+/* ---- Pieces ------------------------------------------------------------------------------------ */
+
+static r1_tensor round_to_act(r1_model *m, const r1_acts_bwd *s, const r1_rows *rows)
+{
+    if (m->act != R1_F32)
+        r1_op_keep(m->backend, s->dh_act, s->dh, rows); /* row i to row i */
+    return s->dh_act;
+}
+
+/* dx (F32) = or += dy W, and the gradient of W from dy and the layer's input x. */
+static void linear_bwd(r1_model *m, r1_grads *g, r1_linear *w, r1_tensor dx, r1_tensor dy,
+                       r1_tensor x, unsigned flags)
+{
+    r1_op_matmul(m->backend, dx, dy, w->bwd, flags);
+    r1_op_matmul_dw(m->backend, grad_of(g, &w->rows), dy, x);
+}
+
+static void layer_bwd(r1_model *m, r1_acts *a, r1_grads *g, const r1_acts_bwd *s, int l,
+                      const r1_rows *rows)
+{
+    r1_backend *b = m->backend;
+    const r1_config *c = &m->cfg;
+    r1_layer *w = &m->layers[l];
+    const r1_layer_acts t = r1_forward_layer_rows(&a->layer[l], rows->n);
+
+    r1_tensor dy = round_to_act(m, s, rows);
+    linear_bwd(m, g, &w->down, s->dff, dy, t.ff, 0);
+    r1_op_swiglu_bwd(b, s->dgate, s->dup, s->dff, t.gate, t.up);
+    linear_bwd(m, g, &w->gate, s->dx, s->dgate, t.x2, 0);
+    linear_bwd(m, g, &w->up, s->dx, s->dup, t.x2, R1_MATMUL_ADD);
+    r1_op_rmsnorm_bwd(b, s->dh, grad_of(g, &w->ffn_norm), s->dx, t.h_mid, w->ffn_norm, t.rstd2);
+
+    dy = round_to_act(m, s, rows);
+    linear_bwd(m, g, &w->wo, s->dattn, dy, t.attn, 0);
+    r1_op_attend_bwd(b, s->dq, s->dk, s->dv, s->dattn, t.attn, t.lse, t.q, t.k, t.v, rows,
+                     c->n_heads, c->n_kv_heads, 1 / sqrtf((float)c->head_dim));
+    r1_op_rope(b, s->dk, rows, m->inv_freq, R1_ROPE_INVERSE);
+    r1_op_rope(b, s->dq, rows, m->inv_freq, R1_ROPE_INVERSE);
+    linear_bwd(m, g, &w->wq, s->dx, s->dq, t.x1, 0);
+    linear_bwd(m, g, &w->wk, s->dx, s->dk, t.x1, R1_MATMUL_ADD);
+    linear_bwd(m, g, &w->wv, s->dx, s->dv, t.x1, R1_MATMUL_ADD);
+    r1_op_rmsnorm_bwd(b, s->dh, grad_of(g, &w->attn_norm), s->dx,
+                      r1_forward_first(a->h[l], rows->n), w->attn_norm, t.rstd1);
+}
+
+/* Targets [0,n): log-probabilities, the loss's gradient, and back through the head into s->dx,
+ * the gradient of hidden. */
+static void head_bwd(r1_model *m, r1_acts *a, r1_grads *g, const r1_acts_bwd *s,
+                     r1_tensor hidden, const int32_t *row, const int32_t *target, int n,
+                     float temperature, r1_loss_fn loss, void *ud)
+{
+    r1_backend *b = m->backend;
+    float *lp = R1_NEW_N(float, 3 * (size_t)a->chunk), *h = lp + a->chunk, *dlp = h + a->chunk;
+    for (int i = 0; i < n; i += a->chunk) {
+        int part = n - i < a->chunk ? n - i : a->chunk;
+        r1_tensor logits = r1_forward_first(a->logits, part);
+        r1_tensor lps = r1_forward_first(a->lp, part), hs = r1_forward_first(a->entropy, part);
+        r1_forward_logits(m, a, hidden, row + i, part, logits);
+        r1_op_logprob(b, lps, hs, logits, target + i, temperature);
+        r1_op_copy_out(b, lp, lps, (size_t)part * sizeof *lp);
+        r1_op_copy_out(b, h, hs, (size_t)part * sizeof *h);
+        memset(dlp, 0, (size_t)part * sizeof *dlp);
+        loss(ud, i, part, lp, h, dlp);
+        r1_tensor dlogits = r1_forward_first(s->dlogits, part);
+        r1_tensor dpicked = r1_forward_first(s->dpicked, part);
+        r1_op_logprob_bwd(b, dlogits, logits, target + i, temperature, dlp);
+        linear_bwd(m, g, &m->head, dpicked, dlogits, r1_forward_first(a->picked, part), 0);
+        r1_op_gather_bwd(b, s->dx, dpicked, row + i);
+    }
+    r1_mem_free(lp);
+}
+
+/* ---- The whole pass ---------------------------------------------------------------------------- */
+
+static r1_acts_bwd bwd_rows(const r1_acts_bwd *s, int64_t n)
+{
+    r1_acts_bwd v = *s; /* dlogits and dpicked are cut by chunk */
+    r1_tensor *const rows[] = {&v.dh, &v.dh_act, &v.dx,    &v.dq,  &v.dk,
+                               &v.dv, &v.dattn,  &v.dgate, &v.dup, &v.dff};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        *rows[i] = r1_forward_first(*rows[i], n);
+    return v;
+}
+
+void r1_backward_run(r1_model *m, r1_acts *a, r1_grads *g, const r1_rows *rows,
+                     const int32_t *ids, r1_tensor hidden, const int32_t *row,
+                     const int32_t *target, int n, float temperature, r1_loss_fn loss, void *ud)
+{
+    r1_backend *b = m->backend;
+    const int layers = m->cfg.n_layers;
+    r1_assert(a->train && m->trainable);
+    const r1_acts_bwd s = bwd_rows(&a->bwd, rows->n);
+
+    r1_op_zero(b, s.dx);
+    head_bwd(m, a, g, &s, hidden, row, target, n, temperature, loss, ud);
+    r1_op_zero(b, s.dh);
+    r1_op_rmsnorm_bwd(b, s.dh, grad_of(g, &m->out_norm), s.dx,
+                      r1_forward_first(a->h[layers], rows->n), m->out_norm,
+                      r1_forward_first(a->out_rstd, rows->n));
+    for (int l = layers - 1; l >= 0; l--) {
+        if (a->recompute && l < layers - 1) /* the last layer's activations are still there */
+            r1_forward_layer(m, a, l, rows, NULL);
+        layer_bwd(m, a, g, &s, l, rows);
+    }
+    r1_op_gather_bwd(b, grad_of(g, &m->embed), s.dh, ids);
+}

@@ -1,0 +1,741 @@
+/* jinja_str.c: string methods and string filters of the Jinja subset, as Python's str has them.
+ * Case mapping is by single characters. */
+#include "model/jinja_lib.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <utf8proc.h>
+
+#include "model/jinja_lex.h"
+
+typedef r1_jinja_val val;
+typedef r1_jinja_run run;
+
+#define FAIL(r, ...) return r1_jinja_value_fail((r), R1_EFORMAT, __VA_ARGS__)
+
+static val part(val s, size_t from, size_t to)
+{
+    return (val){.kind = R1_JV_STR, .s = s.s + from, .n = to - from};
+}
+
+static utf8proc_int32_t decode(const char *s, size_t n)
+{
+    utf8proc_int32_t cp;
+    utf8proc_iterate((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, &cp);
+    return cp;
+}
+
+/* The argument must be a string; `absent` stands for one left out or None. */
+static r1_status want_str(const run *r, val v, const char *what, val absent, val *out)
+{
+    if (r1_jinja_lib_absent(v) || v.kind == R1_JV_NONE)
+        v = absent;
+    if (v.kind != R1_JV_STR)
+        FAIL(r, "%s is %s, a string is expected", what, r1_jinja_value_type(v));
+    *out = v;
+    return R1_OK;
+}
+
+static r1_status want_int(const run *r, val v, const char *what, int64_t absent, int64_t *out)
+{
+    if (r1_jinja_lib_absent(v) || v.kind == R1_JV_NONE) {
+        *out = absent;
+        return R1_OK;
+    }
+    if (v.kind != R1_JV_INT && v.kind != R1_JV_BOOL)
+        FAIL(r, "%s is %s, an integer is expected", what, r1_jinja_value_type(v));
+    *out = v.i;
+    return R1_OK;
+}
+
+/* ---- Strip -------------------------------------------------------------------------------- */
+
+static r1_status strip(run *r, val s, val chars, bool left, bool right, val *out)
+{
+    bool space = r1_jinja_lib_absent(chars) || chars.kind == R1_JV_NONE;
+    if (!space)
+        R1_TRY(want_str(r, chars, "strip's argument", chars, &chars));
+    size_t from = 0, to = s.n, at = 0;
+    while (left && from < to) {
+        size_t n = r1_jinja_value_char(s.s[from]);
+        if (!space)
+            R1_TRY(r1_jinja_value_find(r, chars, 0, part(s, from, from + n), false, &at));
+        if (space ? r1_jinja_lex_space(s.s + from, n) == 0 : at == R1_JINJA_NOWHERE)
+            break;
+        from += n;
+    }
+    while (right && to > from) {
+        size_t start = to - 1;
+        while (((unsigned char)s.s[start] & 0xc0) == 0x80)
+            start--;
+        if (!space)
+            R1_TRY(r1_jinja_value_find(r, chars, 0, part(s, start, to), false, &at));
+        if (space ? r1_jinja_lex_space(s.s + start, to - start) == 0 : at == R1_JINJA_NOWHERE)
+            break;
+        to = start;
+    }
+    *out = part(s, from, to);
+    return r1_jinja_value_charge(r, (s.n - (to - from)) / 64);
+}
+
+static r1_status str_strip(run *r, val s, const val *a, val *out)
+{
+    return strip(r, s, a[0], true, true, out);
+}
+
+static r1_status str_lstrip(run *r, val s, const val *a, val *out)
+{
+    return strip(r, s, a[0], true, false, out);
+}
+
+static r1_status str_rstrip(run *r, val s, const val *a, val *out)
+{
+    return strip(r, s, a[0], false, true, out);
+}
+
+/* ---- Split -------------------------------------------------------------------------------- */
+
+/* The words of s; all but `max` of them stay joined (at the front when from_right). */
+static r1_status split_space(run *r, val s, int64_t max, bool from_right, r1_jinja_vec *out)
+{
+    r1_jinja_vec words = {0};
+    for (size_t at = 0; at < s.n;) {
+        size_t n = r1_jinja_lex_space(s.s + at, s.n - at);
+        if (n > 0) {
+            at += n;
+            continue;
+        }
+        size_t from = at;
+        while (at < s.n && r1_jinja_lex_space(s.s + at, s.n - at) == 0)
+            at += r1_jinja_value_char(s.s[at]);
+        R1_TRY(r1_jinja_lib_push(r, &words, part(s, from, at)));
+    }
+    size_t keep = max < 0 || (uint64_t)max >= words.n ? words.n : (size_t)max;
+    bool joined = keep < words.n;
+    if (joined && from_right) {
+        val last = words.v[words.n - keep - 1];
+        R1_TRY(r1_jinja_lib_push(r, out, part(s, 0, (size_t)(last.s - s.s) + last.n)));
+    }
+    for (size_t i = 0; i < keep; i++)
+        R1_TRY(r1_jinja_lib_push(r, out, words.v[from_right ? words.n - keep + i : i]));
+    if (joined && !from_right)
+        R1_TRY(r1_jinja_lib_push(r, out, part(s, (size_t)(words.v[keep].s - s.s), s.n)));
+    return R1_OK;
+}
+
+static r1_status split_at(run *r, val s, val sep, int64_t max, bool from_right,
+                          r1_jinja_vec *out)
+{
+    r1_jinja_vec pieces = {0};
+    size_t from = 0;
+    while (from_right || max < 0 || (uint64_t)max > pieces.n) {
+        size_t at;
+        R1_TRY(r1_jinja_value_find(r, s, from, sep, false, &at));
+        if (at == R1_JINJA_NOWHERE)
+            break;
+        R1_TRY(r1_jinja_lib_push(r, &pieces, part(s, from, at)));
+        from = at + sep.n;
+    }
+    R1_TRY(r1_jinja_lib_push(r, &pieces, part(s, from, s.n)));
+    *out = pieces;
+    if (from_right && max >= 0 && (uint64_t)max < pieces.n - 1) {
+        size_t first = pieces.n - 1 - (size_t)max;
+        val last = pieces.v[first];
+        out->v += first;
+        out->n -= first;
+        out->v[0] = part(s, 0, (size_t)(last.s - s.s) + last.n);
+    }
+    return R1_OK;
+}
+
+static r1_status split(run *r, val s, const val *a, bool from_right, val *out)
+{
+    int64_t max;
+    r1_jinja_vec pieces = {0};
+    R1_TRY(want_int(r, a[1], "split's maxsplit", -1, &max));
+    if (r1_jinja_lib_absent(a[0]) || a[0].kind == R1_JV_NONE) {
+        R1_TRY(split_space(r, s, max, from_right, &pieces));
+    } else {
+        val sep;
+        R1_TRY(want_str(r, a[0], "split's separator", a[0], &sep));
+        if (sep.n == 0)
+            FAIL(r, "split's separator is empty");
+        R1_TRY(split_at(r, s, sep, max, from_right, &pieces));
+    }
+    return r1_jinja_lib_list(r, R1_JV_LIST, &pieces, out);
+}
+
+static r1_status str_split(run *r, val s, const val *a, val *out)
+{
+    return split(r, s, a, false, out);
+}
+
+static r1_status str_rsplit(run *r, val s, const val *a, val *out)
+{
+    return split(r, s, a, true, out);
+}
+
+/* Bytes of the line break at s[at] (0 when there is none). */
+static size_t line_break(val s, size_t at)
+{
+    unsigned char c = (unsigned char)s.s[at];
+    if (c == '\r')
+        return at + 1 < s.n && s.s[at + 1] == '\n' ? 2 : 1;
+    if ((c >= '\n' && c <= '\f') || (c >= 0x1c && c <= 0x1e))
+        return 1;
+    if (c != 0xc2 && c != 0xe2)
+        return 0;
+    utf8proc_int32_t cp = decode(s.s + at, s.n - at);
+    return cp == 0x85 ? 2 : cp == 0x2028 || cp == 0x2029 ? 3 : 0;
+}
+
+static r1_status split_lines(run *r, val s, bool keep_ends, r1_jinja_vec *out)
+{
+    size_t from = 0;
+    for (size_t at = 0; at < s.n;) {
+        size_t n = line_break(s, at);
+        if (n == 0) {
+            at++;
+            continue;
+        }
+        R1_TRY(r1_jinja_lib_push(r, out, part(s, from, keep_ends ? at + n : at)));
+        from = at += n;
+    }
+    if (from < s.n)
+        R1_TRY(r1_jinja_lib_push(r, out, part(s, from, s.n)));
+    return r1_jinja_value_charge(r, s.n / 64);
+}
+
+static r1_status str_splitlines(run *r, val s, const val *a, val *out)
+{
+    r1_jinja_vec lines = {0};
+    R1_TRY(split_lines(r, s, r1_jinja_value_truth(a[0]), &lines));
+    return r1_jinja_lib_list(r, R1_JV_LIST, &lines, out);
+}
+
+static r1_status partition(run *r, val s, const val *a, bool last, val *out)
+{
+    val sep;
+    size_t at;
+    R1_TRY(want_str(r, a[0], "partition's separator", a[0], &sep));
+    if (sep.n == 0)
+        FAIL(r, "partition's separator is empty");
+    R1_TRY(r1_jinja_value_find(r, s, 0, sep, last, &at));
+    R1_TRY(r1_jinja_value_seq(r, R1_JV_TUPLE, 3, out));
+    val *v = out->seq->v;
+    v[0] = v[1] = v[2] = r1_jinja_value_text("");
+    if (at == R1_JINJA_NOWHERE) {
+        v[last ? 2 : 0] = s;
+    } else {
+        v[0] = part(s, 0, at);
+        v[1] = sep;
+        v[2] = part(s, at + sep.n, s.n);
+    }
+    return R1_OK;
+}
+
+static r1_status str_partition(run *r, val s, const val *a, val *out)
+{
+    return partition(r, s, a, false, out);
+}
+
+static r1_status str_rpartition(run *r, val s, const val *a, val *out)
+{
+    return partition(r, s, a, true, out);
+}
+
+/* ---- Search and replace ------------------------------------------------------------------- */
+
+/* affix: a string, or a tuple of which one must match. */
+static r1_status has_affix(run *r, val s, val affix, bool at_end, bool *out)
+{
+    if (affix.kind == R1_JV_TUPLE) {
+        *out = false;
+        for (size_t i = 0; i < affix.seq->n && !*out; i++) {
+            if (affix.seq->v[i].kind != R1_JV_STR)
+                FAIL(r, "a prefix is %s, a string is expected",
+                     r1_jinja_value_type(affix.seq->v[i]));
+            R1_TRY(has_affix(r, s, affix.seq->v[i], at_end, out));
+        }
+        return R1_OK;
+    }
+    R1_TRY(want_str(r, affix, "a prefix or suffix", affix, &affix));
+    *out = affix.n <= s.n && memcmp(at_end ? s.s + s.n - affix.n : s.s, affix.s, affix.n) == 0;
+    return r1_jinja_value_charge(r, affix.n / 64);
+}
+
+static r1_status str_startswith(run *r, val s, const val *a, val *out)
+{
+    bool yes;
+    R1_TRY(has_affix(r, s, a[0], false, &yes));
+    *out = r1_jinja_value_bool(yes);
+    return R1_OK;
+}
+
+static r1_status str_endswith(run *r, val s, const val *a, val *out)
+{
+    bool yes;
+    R1_TRY(has_affix(r, s, a[0], true, &yes));
+    *out = r1_jinja_value_bool(yes);
+    return R1_OK;
+}
+
+static r1_status str_removeprefix(run *r, val s, const val *a, val *out)
+{
+    bool yes;
+    R1_TRY(want_str(r, a[0], "removeprefix's argument", a[0], out));
+    R1_TRY(has_affix(r, s, a[0], false, &yes));
+    *out = yes ? part(s, a[0].n, s.n) : s;
+    return R1_OK;
+}
+
+static r1_status str_removesuffix(run *r, val s, const val *a, val *out)
+{
+    bool yes;
+    R1_TRY(want_str(r, a[0], "removesuffix's argument", a[0], out));
+    R1_TRY(has_affix(r, s, a[0], true, &yes));
+    *out = yes ? part(s, 0, s.n - a[0].n) : s;
+    return R1_OK;
+}
+
+/* As a number of characters; -1 when it is nowhere. */
+static r1_status find(run *r, val s, val needle, bool last, val *out)
+{
+    size_t at;
+    R1_TRY(want_str(r, needle, "find's argument", needle, &needle));
+    R1_TRY(r1_jinja_value_find(r, s, 0, needle, last, &at));
+    *out = r1_jinja_value_int(at == R1_JINJA_NOWHERE ? -1
+                                                     : (int64_t)r1_jinja_value_chars(s.s, at));
+    return R1_OK;
+}
+
+static r1_status str_find(run *r, val s, const val *a, val *out)
+{
+    return find(r, s, a[0], false, out);
+}
+
+static r1_status str_rfind(run *r, val s, const val *a, val *out)
+{
+    return find(r, s, a[0], true, out);
+}
+
+static r1_status str_index(run *r, val s, const val *a, val *out)
+{
+    R1_TRY(find(r, s, a[0], false, out));
+    if (out->i < 0)
+        FAIL(r, "index: the substring is not found");
+    return R1_OK;
+}
+
+static r1_status str_count(run *r, val s, const val *a, val *out)
+{
+    val needle;
+    int64_t count = 0;
+    R1_TRY(want_str(r, a[0], "count's argument", a[0], &needle));
+    if (needle.n == 0)
+        count = (int64_t)r1_jinja_value_chars(s.s, s.n) + 1;
+    for (size_t from = 0; needle.n > 0; count++) {
+        size_t at;
+        R1_TRY(r1_jinja_value_find(r, s, from, needle, false, &at));
+        if (at == R1_JINJA_NOWHERE)
+            break;
+        from = at + needle.n;
+    }
+    *out = r1_jinja_value_int(count);
+    return R1_OK;
+}
+
+/* limit < 0: all.  An empty `from` stands before every character and at the end. */
+static r1_status replace_into(run *r, val s, val from, val to, int64_t limit, r1_buf *b)
+{
+    size_t at = 0;
+    for (int64_t done = 0; limit < 0 || done < limit; done++) {
+        size_t hit;
+        R1_TRY(r1_jinja_value_charge(r, to.n / 64));
+        R1_TRY(r1_jinja_value_find(r, s, at, from, false, &hit));
+        if (hit == R1_JINJA_NOWHERE)
+            break;
+        r1_buf_append(b, s.s + at, hit - at);
+        r1_buf_append(b, to.s, to.n);
+        at = hit + from.n;
+        if (from.n > 0)
+            continue;
+        if (at == s.n)
+            return R1_OK;
+        size_t n = r1_jinja_value_char(s.s[at]);
+        r1_buf_append(b, s.s + at, n);
+        at += n;
+    }
+    r1_buf_append(b, s.s + at, s.n - at);
+    return R1_OK;
+}
+
+static r1_status replace(run *r, val s, val from, val to, int64_t limit, val *out)
+{
+    r1_buf b;
+    r1_buf_init(&b, R1_JINJA_MAX_OUTPUT);
+    r1_status status = replace_into(r, s, from, to, limit, &b);
+    if (status == R1_OK)
+        return r1_jinja_value_from_buf(r, &b, out);
+    r1_buf_release(&b);
+    return status;
+}
+
+static r1_status str_replace(run *r, val s, const val *a, val *out)
+{
+    val from, to;
+    int64_t limit;
+    R1_TRY(want_str(r, a[0], "replace's old text", a[0], &from));
+    R1_TRY(want_str(r, a[1], "replace's new text", a[1], &to));
+    R1_TRY(want_int(r, a[2], "replace's count", -1, &limit));
+    return replace(r, s, from, to, limit, out);
+}
+
+/* ---- Case --------------------------------------------------------------------------------- */
+
+typedef enum {
+    LOWER,
+    UPPER,
+    CAPITALIZE,   /* the first character */
+    TITLE,        /* every letter after none */
+    TITLE_FILTER, /* every character after a space, hyphen or opening bracket */
+    SWAP
+} casing;
+
+static bool is_letter(utf8proc_int32_t cp)
+{
+    utf8proc_category_t c = utf8proc_category(cp);
+    return c >= UTF8PROC_CATEGORY_LU && c <= UTF8PROC_CATEGORY_LO;
+}
+
+static bool is_upper(utf8proc_int32_t cp)
+{
+    return utf8proc_category(cp) == UTF8PROC_CATEGORY_LU;
+}
+
+static bool is_lower(utf8proc_int32_t cp)
+{
+    return utf8proc_category(cp) == UTF8PROC_CATEGORY_LL;
+}
+
+static bool starts_word(const char *s)
+{
+    return r1_jinja_lex_space(s, r1_jinja_value_char(s[0])) > 0 ||
+           strchr("-({[<", s[0]) != NULL;
+}
+
+static r1_status recase(run *r, val s, casing how, val *out)
+{
+    r1_buf b;
+    r1_buf_init(&b, R1_JINJA_MAX_OUTPUT);
+    bool start = true; /* of what begins with a capital */
+    for (size_t at = 0; at < s.n;) {
+        size_t n = r1_jinja_value_char(s.s[at]);
+        utf8proc_int32_t cp = decode(s.s + at, n);
+        bool up = how == UPPER || (how == SWAP && is_lower(cp)) ||
+                  (how >= CAPITALIZE && how <= TITLE_FILTER && start);
+        bool title = up && (how == CAPITALIZE || how == TITLE);
+        if (cp == 0xdf && up) { /* the one common character with two as its capital */
+            r1_buf_puts(&b, title ? "Ss" : "SS");
+        } else {
+            utf8proc_int32_t to = title ? utf8proc_totitle(cp)
+                                  : up  ? utf8proc_toupper(cp)
+                                        : utf8proc_tolower(cp);
+            char bytes[4];
+            r1_buf_append(&b, bytes,
+                          (size_t)utf8proc_encode_char(to, (utf8proc_uint8_t *)bytes));
+        }
+        start = how == TITLE          ? !is_letter(cp)
+                : how == TITLE_FILTER ? s.s[at] != 0 && starts_word(s.s + at)
+                                      : false;
+        at += n;
+    }
+    return r1_jinja_value_from_buf(r, &b, out);
+}
+
+r1_status r1_jinja_str_lower(run *r, val s, val *out)
+{
+    return recase(r, s, LOWER, out);
+}
+
+#define CASE_FN(verb, how)                                                \
+    static r1_status str_##verb(run *r, val s, const val *a, val *out)    \
+    {                                                                     \
+        (void)a;                                                          \
+        return recase(r, s, how, out);                                    \
+    }                                                                     \
+    static r1_status filter_##verb(run *r, val v, const val *a, val *out) \
+    {                                                                     \
+        (void)a;                                                          \
+        R1_TRY(r1_jinja_value_str(r, v, &v));                             \
+        return recase(r, v, (how) == TITLE ? TITLE_FILTER : (how), out);  \
+    }
+CASE_FN(lower, LOWER)
+CASE_FN(upper, UPPER)
+CASE_FN(capitalize, CAPITALIZE)
+CASE_FN(title, TITLE)
+
+static r1_status str_swapcase(run *r, val s, const val *a, val *out)
+{
+    (void)a;
+    return recase(r, s, SWAP, out);
+}
+
+/* ---- Character classes -------------------------------------------------------------------- */
+
+bool r1_jinja_str_is_case(val s, bool upper)
+{
+    bool any = false;
+    for (size_t at = 0; at < s.n; at += r1_jinja_value_char(s.s[at])) {
+        utf8proc_int32_t cp = decode(s.s + at, s.n - at);
+        if (upper ? is_lower(cp) : is_upper(cp))
+            return false;
+        any = any || (upper ? is_upper(cp) : is_lower(cp));
+    }
+    return any;
+}
+
+static bool is_digit(utf8proc_int32_t cp)
+{
+    return utf8proc_category(cp) == UTF8PROC_CATEGORY_ND;
+}
+
+static r1_status all_chars(run *r, val s, bool letters, bool digits, bool spaces, val *out)
+{
+    bool all = s.n > 0;
+    for (size_t at = 0; at < s.n && all; at += r1_jinja_value_char(s.s[at])) {
+        utf8proc_int32_t cp = decode(s.s + at, s.n - at);
+        all = (letters && is_letter(cp)) || (digits && is_digit(cp)) ||
+              (spaces && r1_jinja_lex_space(s.s + at, s.n - at) > 0);
+    }
+    *out = r1_jinja_value_bool(all);
+    return r1_jinja_value_charge(r, s.n / 64);
+}
+
+static r1_status str_isalpha(run *r, val s, const val *a, val *out)
+{
+    (void)a;
+    return all_chars(r, s, true, false, false, out);
+}
+
+static r1_status str_isdigit(run *r, val s, const val *a, val *out)
+{
+    (void)a;
+    return all_chars(r, s, false, true, false, out);
+}
+
+static r1_status str_isalnum(run *r, val s, const val *a, val *out)
+{
+    (void)a;
+    return all_chars(r, s, true, true, false, out);
+}
+
+static r1_status str_isspace(run *r, val s, const val *a, val *out)
+{
+    (void)a;
+    return all_chars(r, s, false, false, true, out);
+}
+
+static r1_status str_islower(run *r, val s, const val *a, val *out)
+{
+    (void)a;
+    *out = r1_jinja_value_bool(r1_jinja_str_is_case(s, false));
+    return r1_jinja_value_charge(r, s.n / 64);
+}
+
+static r1_status str_isupper(run *r, val s, const val *a, val *out)
+{
+    (void)a;
+    *out = r1_jinja_value_bool(r1_jinja_str_is_case(s, true));
+    return r1_jinja_value_charge(r, s.n / 64);
+}
+
+/* ---- Join and numbers --------------------------------------------------------------------- */
+
+r1_status r1_jinja_str_join(run *r, val d, const r1_jinja_seq *items, val *out)
+{
+    size_t n = 0;
+    char *s;
+    R1_TRY(r1_jinja_value_charge(r, items->n));
+    for (size_t i = 0; i < items->n; i++)
+        if (!r1_mem_add(n, items->v[i].n + (i > 0 ? d.n : 0), &n))
+            n = SIZE_MAX / 2;
+    R1_TRY(r1_jinja_value_string(r, n, &s, out));
+    for (size_t i = 0; i < items->n; i++) {
+        if (i > 0) {
+            memcpy(s, d.s, d.n);
+            s += d.n;
+        }
+        memcpy(s, items->v[i].s, items->v[i].n);
+        s += items->v[i].n;
+    }
+    return R1_OK;
+}
+
+static r1_status str_join(run *r, val s, const val *a, val *out)
+{
+    r1_jinja_seq *items;
+    R1_TRY(r1_jinja_value_iterate(r, a[0], &items));
+    for (size_t i = 0; i < items->n; i++)
+        if (items->v[i].kind != R1_JV_STR)
+            FAIL(r, "join: element %zu is %s, a string is expected", i,
+                 r1_jinja_value_type(items->v[i]));
+    return r1_jinja_str_join(r, s, items, out);
+}
+
+/* s without the space around it and the underscores between digits, NUL-terminated. */
+static bool number_text(val s, char *out, size_t size)
+{
+    size_t n = 0;
+    while (s.n > 0 && r1_jinja_lex_space(s.s, s.n) == 1) {
+        s.s++;
+        s.n--;
+    }
+    while (s.n > 0 && r1_jinja_lex_space(s.s + s.n - 1, 1) == 1)
+        s.n--;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.s[i] == '_' && i > 0 && s.s[i - 1] != '_' && i + 1 < s.n)
+            continue;
+        if (n + 1 == size || s.s[i] <= ' ')
+            return false;
+        out[n++] = s.s[i];
+    }
+    out[n] = 0;
+    return n > 0;
+}
+
+bool r1_jinja_str_to_int(val s, int base, int64_t *out)
+{
+    char text[80], *end;
+    if (base < 0 || base == 1 || base > 36 || !number_text(s, text, sizeof text))
+        return false;
+    char *digits = text + (text[0] == '-' || text[0] == '+');
+    char prefix = digits[0] == '0' ? (char)(digits[1] | 0x20) : 0;
+    if ((base == 2 && prefix == 'b') || (base == 8 && prefix == 'o'))
+        memmove(digits, digits + 2, strlen(digits + 2) + 1);
+    errno = 0;
+    long long i = strtoll(text, &end, base);
+    if (errno || *end || end == text)
+        return false;
+    *out = i;
+    return true;
+}
+
+bool r1_jinja_str_to_float(val s, double *out)
+{
+    char text[400], *end;
+    if (!number_text(s, text, sizeof text) || strpbrk(text, "xXpP("))
+        return false;
+    *out = strtod(text, &end);
+    return *end == 0;
+}
+
+/* ---- Filters over str(value) -------------------------------------------------------------- */
+
+static r1_status filter_trim(run *r, val v, const val *a, val *out)
+{
+    R1_TRY(r1_jinja_value_str(r, v, &v));
+    return strip(r, v, a[0], true, true, out);
+}
+
+static r1_status filter_replace(run *r, val v, const val *a, val *out)
+{
+    val from, to;
+    int64_t limit;
+    R1_TRY(r1_jinja_value_str(r, v, &v));
+    R1_TRY(r1_jinja_value_str(r, a[0], &from));
+    R1_TRY(r1_jinja_value_str(r, a[1], &to));
+    R1_TRY(want_int(r, a[2], "replace's count", -1, &limit));
+    return replace(r, v, from, to, limit, out);
+}
+
+static r1_status indent_into(run *r, val s, val by, bool first, bool blank, r1_buf *b)
+{
+    r1_jinja_vec lines = {0};
+    R1_TRY(split_lines(r, s, false, &lines));
+    /* Jinja adds a newline first, so that text ending in one keeps an empty last line. */
+    bool last_empty = s.n == 0;
+    for (size_t at = s.n; at > 0 && s.n - at < 3 && !last_empty; at--)
+        last_empty = line_break(s, at - 1) == s.n - (at - 1);
+    if (last_empty)
+        R1_TRY(r1_jinja_lib_push(r, &lines, part(s, s.n, s.n)));
+    for (size_t i = 0; i < lines.n; i++) {
+        R1_TRY(r1_jinja_value_charge(r, by.n / 64));
+        if (i > 0)
+            r1_buf_putc(b, '\n');
+        if (i == 0 ? first : blank || lines.v[i].n > 0)
+            r1_buf_append(b, by.s, by.n);
+        r1_buf_append(b, lines.v[i].s, lines.v[i].n);
+    }
+    return R1_OK;
+}
+
+static r1_status filter_indent(run *r, val v, const val *a, val *out)
+{
+    val s, by = a[0];
+    int64_t width;
+    R1_TRY(want_str(r, v, "what is indented", v, &s));
+    if (by.kind != R1_JV_STR) {
+        char *spaces;
+        R1_TRY(want_int(r, a[0], "indent's width", 4, &width));
+        width = width < 0 ? 0 : width;
+        R1_TRY(r1_jinja_value_string(r, (size_t)width, &spaces, &by));
+        memset(spaces, ' ', (size_t)width);
+    }
+    r1_buf b;
+    r1_buf_init(&b, R1_JINJA_MAX_OUTPUT);
+    r1_status status =
+        indent_into(r, s, by, r1_jinja_value_truth(a[1]), r1_jinja_value_truth(a[2]), &b);
+    if (status == R1_OK)
+        return r1_jinja_value_from_buf(r, &b, out);
+    r1_buf_release(&b);
+    return status;
+}
+
+/* ---- Tables ------------------------------------------------------------------------------- */
+
+const r1_jinja_entry r1_jinja_str_methods[] = {
+    {"capitalize", str_capitalize, NULL, 0, {NULL}},
+    {"count", str_count, NULL, 1, {"sub"}},
+    {"endswith", str_endswith, NULL, 1, {"suffix"}},
+    {"find", str_find, NULL, 1, {"sub"}},
+    {"index", str_index, NULL, 1, {"sub"}},
+    {"isalnum", str_isalnum, NULL, 0, {NULL}},
+    {"isalpha", str_isalpha, NULL, 0, {NULL}},
+    {"isdigit", str_isdigit, NULL, 0, {NULL}},
+    {"islower", str_islower, NULL, 0, {NULL}},
+    {"isspace", str_isspace, NULL, 0, {NULL}},
+    {"isupper", str_isupper, NULL, 0, {NULL}},
+    {"join", str_join, NULL, 1, {"iterable"}},
+    {"lower", str_lower, NULL, 0, {NULL}},
+    {"lstrip", str_lstrip, NULL, 0, {"chars"}},
+    {"partition", str_partition, NULL, 1, {"sep"}},
+    {"removeprefix", str_removeprefix, NULL, 1, {"prefix"}},
+    {"removesuffix", str_removesuffix, NULL, 1, {"suffix"}},
+    {"replace", str_replace, NULL, 2, {"old", "new", "count"}},
+    {"rfind", str_rfind, NULL, 1, {"sub"}},
+    {"rpartition", str_rpartition, NULL, 1, {"sep"}},
+    {"rsplit", str_rsplit, NULL, 0, {"sep", "maxsplit"}},
+    {"rstrip", str_rstrip, NULL, 0, {"chars"}},
+    {"split", str_split, NULL, 0, {"sep", "maxsplit"}},
+    {"splitlines", str_splitlines, NULL, 0, {"keepends"}},
+    {"startswith", str_startswith, NULL, 1, {"prefix"}},
+    {"strip", str_strip, NULL, 0, {"chars"}},
+    {"swapcase", str_swapcase, NULL, 0, {NULL}},
+    {"title", str_title, NULL, 0, {NULL}},
+    {"upper", str_upper, NULL, 0, {NULL}},
+    {NULL, NULL, NULL, 0, {NULL}},
+};
+
+const r1_jinja_entry r1_jinja_str_filters[] = {
+    {"capitalize", filter_capitalize, NULL, 0, {NULL}},
+    {"indent", filter_indent, NULL, 0, {"width", "first", "blank"}},
+    {"lower", filter_lower, NULL, 0, {NULL}},
+    {"replace", filter_replace, NULL, 2, {"old", "new", "count"}},
+    {"title", filter_title, NULL, 0, {NULL}},
+    {"trim", filter_trim, NULL, 0, {"chars"}},
+    {"upper", filter_upper, NULL, 0, {NULL}},
+    {NULL, NULL, NULL, 0, {NULL}},
+};

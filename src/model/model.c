@@ -1,0 +1,701 @@
+/* model.c: a model in memory: finding, opening, creating, training form, saving; see model.h. */
+#include "model/model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/os.h"
+#include "base/rng.h"
+#include "compute/quant.h"
+#include "model/gguf.h"
+#include "model/safetensors.h"
+
+enum { MAX_BLOCKS = 64 };
+
+/* What the tensors of a model point into. */
+struct r1_model_files {
+    r1_gguf *gguf;
+    r1_safetensors *safetensors;
+    struct {
+        void *p;
+        size_t bytes;
+    } block[MAX_BLOCKS]; /* backend memory: masters, norms, frequencies */
+    int n_blocks;
+    void **copies; /* host copies of tensors whose rows had to be reordered */
+    int n_copies;
+    bool borrowed; /* backend and tokenizer belong to the model that this one was cloned from */
+};
+
+/* ---- Names in the cache -------------------------------------------------------------------- */
+
+r1_status r1_model_resolve(const char *word, char *path, size_t size, r1_err *err)
+{
+    char home[3072], dir[3200];
+    if (r1_os_exists(word)) {
+        snprintf(path, size, "%s", word);
+        return R1_OK;
+    }
+    R1_TRY(r1_os_home(home, sizeof home, err));
+    snprintf(dir, sizeof dir, "%s/models", home);
+    static const char *const endings[] = {"", ".gguf"};
+    if (!strchr(word, '/'))
+        for (int i = 0; i < 2; i++) {
+            snprintf(path, size, "%s/%s%s", dir, word, endings[i]);
+            if (r1_os_exists(path))
+                return R1_OK;
+        }
+    char **names = NULL;
+    size_t n = 0;
+    if (r1_os_is_dir(dir))
+        R1_TRY(r1_os_list_dir(dir, &names, &n, err));
+    r1_buf list;
+    r1_buf_init(&list, 200);
+    for (size_t i = 0; i < n; i++) {
+        r1_buf_printf(&list, "%s%s", i ? ", " : "", names[i]);
+        r1_mem_free(names[i]);
+    }
+    r1_mem_free(names);
+    r1_status s =
+        r1_fail(err, R1_EIO, "model '%s': no such file or directory, and not in %s (%s)", word,
+                dir, list.len ? list.data : "empty; `make model` fills it");
+    r1_buf_release(&list);
+    return s;
+}
+
+/* ---- The parameters: one table --------------------------------------------------------------- */
+
+typedef enum { DIM_NONE, DIM_D, DIM_Q, DIM_KV, DIM_F, DIM_V } dim;
+
+typedef struct {
+    const char *hf, *gguf; /* %d: the layer */
+    size_t offset;         /* in r1_layer, or in r1_model */
+    dim rows, cols;        /* cols DIM_NONE: a vector */
+    bool linear;
+    int permuted; /* GGUF stores rows in rotary pairs: 1 query heads, 2 key heads */
+} parameter;
+
+static const parameter layer_parameters[] = {
+    {"model.layers.%d.input_layernorm.weight", "blk.%d.attn_norm.weight",
+     offsetof(r1_layer, attn_norm), DIM_D, DIM_NONE, false, 0},
+    {"model.layers.%d.self_attn.q_proj.weight", "blk.%d.attn_q.weight", offsetof(r1_layer, wq),
+     DIM_Q, DIM_D, true, 1},
+    {"model.layers.%d.self_attn.k_proj.weight", "blk.%d.attn_k.weight", offsetof(r1_layer, wk),
+     DIM_KV, DIM_D, true, 2},
+    {"model.layers.%d.self_attn.v_proj.weight", "blk.%d.attn_v.weight", offsetof(r1_layer, wv),
+     DIM_KV, DIM_D, true, 0},
+    {"model.layers.%d.self_attn.o_proj.weight", "blk.%d.attn_output.weight",
+     offsetof(r1_layer, wo), DIM_D, DIM_Q, true, 0},
+    {"model.layers.%d.post_attention_layernorm.weight", "blk.%d.ffn_norm.weight",
+     offsetof(r1_layer, ffn_norm), DIM_D, DIM_NONE, false, 0},
+    {"model.layers.%d.mlp.gate_proj.weight", "blk.%d.ffn_gate.weight", offsetof(r1_layer, gate),
+     DIM_F, DIM_D, true, 0},
+    {"model.layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight", offsetof(r1_layer, up),
+     DIM_F, DIM_D, true, 0},
+    {"model.layers.%d.mlp.down_proj.weight", "blk.%d.ffn_down.weight", offsetof(r1_layer, down),
+     DIM_D, DIM_F, true, 0},
+};
+static const parameter embed_parameter = {"model.embed_tokens.weight",
+                                          "token_embd.weight",
+                                          offsetof(r1_model, embed),
+                                          DIM_V,
+                                          DIM_D,
+                                          false,
+                                          0};
+static const parameter norm_parameter = {"model.norm.weight",
+                                         "output_norm.weight",
+                                         offsetof(r1_model, out_norm),
+                                         DIM_D,
+                                         DIM_NONE,
+                                         false,
+                                         0};
+static const parameter head_parameter = {
+    "lm_head.weight", "output.weight", offsetof(r1_model, head), DIM_V, DIM_D, true, 0};
+
+enum { PER_LAYER = sizeof layer_parameters / sizeof layer_parameters[0] };
+
+static int64_t dim_size(const r1_config *c, dim d)
+{
+    switch (d) {
+    case DIM_D: return c->d_model;
+    case DIM_Q: return (int64_t)c->n_heads * c->head_dim;
+    case DIM_KV: return (int64_t)c->n_kv_heads * c->head_dim;
+    case DIM_F: return c->d_ff;
+    case DIM_V: return c->vocab;
+    case DIM_NONE: break;
+    }
+    return 1;
+}
+
+/* The i-th parameter's row of the table, its layer, and where it lives. */
+static const parameter *parameter_at(r1_model *m, int i, int *layer, void **place)
+{
+    const int layers = m->cfg.n_layers;
+    *layer = i == 0 || i > layers * PER_LAYER ? -1 : (i - 1) / PER_LAYER;
+    if (*layer >= 0) {
+        const parameter *p = &layer_parameters[(i - 1) % PER_LAYER];
+        *place = (char *)&m->layers[*layer] + p->offset;
+        return p;
+    }
+    const parameter *p = i == 0                        ? &embed_parameter
+                         : i == layers * PER_LAYER + 1 ? &norm_parameter
+                                                       : &head_parameter;
+    *place = (char *)m + p->offset;
+    return p;
+}
+
+static void name_of(const parameter *p, bool gguf, int layer, char *out, size_t size)
+{
+    const char *form = gguf ? p->gguf : p->hf, *hole = strstr(form, "%d");
+    if (!hole)
+        snprintf(out, size, "%s", form);
+    else
+        snprintf(out, size, "%.*s%d%s", (int)(hole - form), form, layer, hole + 2);
+}
+
+/* List every parameter with its shape; data stay NULL. */
+static void list_parameters(r1_model *m)
+{
+    const r1_config *c = &m->cfg;
+    m->layers = R1_NEW_N(r1_layer, (size_t)c->n_layers);
+    m->n_params = c->n_layers * PER_LAYER + (c->tied ? 2 : 3);
+    m->params = R1_NEW_N(r1_param, (size_t)m->n_params);
+    for (int i = 0; i < m->n_params; i++) {
+        int layer;
+        void *place;
+        const parameter *p = parameter_at(m, i, &layer, &place);
+        r1_param *q = &m->params[i];
+        name_of(p, false, layer, q->name, sizeof q->name);
+        q->linear = p->linear ? place : NULL;
+        q->rows = p->linear ? &q->linear->rows : place;
+        q->decay = p->cols != DIM_NONE;
+        int64_t rows = dim_size(c, p->rows), cols = dim_size(c, p->cols);
+        *q->rows = p->cols == DIM_NONE ? r1_tensor_1d(NULL, R1_F32, rows)
+                                       : r1_tensor_2d(NULL, R1_F32, rows, cols);
+    }
+}
+
+int64_t r1_model_count(const r1_model *m)
+{
+    int64_t n = 0;
+    for (int i = 0; i < m->n_params; i++)
+        n += r1_tensor_count(*m->params[i].rows);
+    return n;
+}
+
+/* ---- Memory ---------------------------------------------------------------------------------- */
+
+static r1_status take_block(r1_model *m, size_t bytes, void **out, r1_err *err)
+{
+    struct r1_model_files *f = m->files;
+    r1_assert(f->n_blocks < MAX_BLOCKS);
+    R1_TRY(r1_op_alloc(m->backend, bytes, out, err));
+    f->block[f->n_blocks].p = *out;
+    f->block[f->n_blocks++].bytes = bytes;
+    return R1_OK;
+}
+
+static size_t aligned(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+/* F32 memory for every parameter that `wanted` says; their data are set. */
+static r1_status take_masters(r1_model *m, bool only_vectors, r1_err *err)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < m->n_params; i++)
+        if (!only_vectors || !m->params[i].decay)
+            bytes += aligned((size_t)r1_tensor_count(*m->params[i].rows) * 4);
+    void *block;
+    R1_TRY(take_block(m, bytes, &block, err));
+    char *at = block;
+    for (int i = 0; i < m->n_params; i++)
+        if (!only_vectors || !m->params[i].decay) {
+            m->params[i].rows->data = at;
+            at += aligned((size_t)r1_tensor_count(*m->params[i].rows) * 4);
+        }
+    m->f32_masters_owned = !only_vectors;
+    return R1_OK;
+}
+
+static r1_status take_frequencies(r1_model *m, const float *factors, r1_err *err)
+{
+    int half = m->cfg.head_dim / 2;
+    void *p;
+    R1_TRY(take_block(m, (size_t)half * sizeof(float), &p, err));
+    m->inv_freq = r1_tensor_1d(p, R1_F32, half);
+    float *f = R1_NEW_N(float, (size_t)half);
+    r1_config_inv_freq(&m->cfg, factors, f);
+    r1_op_copy_in(m->backend, m->inv_freq, f, (size_t)half * sizeof(float));
+    r1_mem_free(f);
+    return R1_OK;
+}
+
+/* ---- Weights of a file ----------------------------------------------------------------------- */
+
+static const char *source_name(const r1_model *m)
+{
+    return m->files->gguf ? m->files->gguf->path : "model.safetensors";
+}
+
+/* The tensor that a file has under this parameter's name. */
+static r1_status find_source(const r1_model *m, const parameter *p, int layer, r1_tensor *out,
+                             r1_err *err)
+{
+    char name[96];
+    const struct r1_model_files *f = m->files;
+    name_of(p, f->gguf != NULL, layer, name, sizeof name);
+    const r1_gguf_tensor *g = f->gguf ? r1_gguf_find_tensor(f->gguf, name) : NULL;
+    const r1_safetensors_entry *e = f->gguf ? NULL : r1_safetensors_find(f->safetensors, name);
+    if (!g && !e)
+        return r1_fail(err, R1_EFORMAT, "%s: tensor '%s' is missing", source_name(m), name);
+    if (g && !g->known)
+        return r1_fail(
+            err, R1_EUNSUPPORTED,
+            "%s: tensor '%s' has ggml type %u; supported are F32, F16, BF16, Q8_0, Q4_0, "
+            "Q4_1",
+            source_name(m), name, g->ggml_type);
+    *out = g ? g->t : e->t;
+    if (!out->data)
+        return r1_fail(err, R1_EFORMAT,
+                       "%s: tensor '%s' has no data: the file holds no weights", source_name(m),
+                       name);
+    int64_t rows = dim_size(&m->cfg, p->rows), cols = dim_size(&m->cfg, p->cols);
+    bool vector = p->cols == DIM_NONE;
+    if (out->rank != (vector ? 1 : 2) || out->shape[0] != rows ||
+        (!vector && out->shape[1] != cols))
+        return r1_fail(err, R1_EFORMAT,
+                       "%s: tensor '%s' has shape (%lld,%lld), the configuration asks for "
+                       "(%lld,%lld)",
+                       source_name(m), name, (long long)out->shape[0], (long long)out->shape[1],
+                       (long long)rows, (long long)cols);
+    if (out->dtype == R1_I32)
+        return r1_fail(err, R1_EUNSUPPORTED, "%s: tensor '%s' holds integers", source_name(m),
+                       name);
+    return R1_OK;
+}
+
+/* GGUF's llama stores the rows of a head as rotary pairs (x0, x_{Dh/2}, x1, ...); ours, as Hugging
+ * Face's, are halves.  A copy in our order. */
+static r1_tensor unpair_rows(r1_model *m, r1_tensor t)
+{
+    const int dh = m->cfg.head_dim;
+    const size_t row = r1_tensor_bytes(t.dtype, t.shape[1]);
+    char *copy = r1_mem_alloc((size_t)t.shape[0] * row);
+    for (int64_t i = 0; i < t.shape[0]; i++) {
+        int64_t head = i / dh, r = i % dh, half = dh / 2;
+        int64_t from = head * dh + (r < half ? 2 * r : 2 * (r - half) + 1);
+        memcpy(copy + (size_t)i * row, (const char *)t.data + (size_t)from * row, row);
+    }
+    struct r1_model_files *f = m->files;
+    f->copies = r1_mem_realloc(f->copies, (size_t)(f->n_copies + 1) * sizeof *f->copies);
+    f->copies[f->n_copies++] = copy;
+    t.data = copy;
+    return t;
+}
+
+/* A bias or an extra norm that we would silently leave out changes the model: refuse it. */
+static r1_status refuse_unknown(const r1_model *m, r1_err *err)
+{
+    const struct r1_model_files *f = m->files;
+    size_t n = f->gguf ? (size_t)f->gguf->n_tensor : r1_safetensors_count(f->safetensors);
+    for (size_t i = 0; i < n; i++) {
+        char name[128];
+        if (f->gguf)
+            snprintf(name, sizeof name, "%.*s", (int)(f->gguf->tensor[i].name.n & 127),
+                     f->gguf->tensor[i].name.s);
+        else
+            snprintf(name, sizeof name, "%s", r1_safetensors_at(f->safetensors, i)->name);
+        const char *dot = strrchr(name, '.');
+        if ((dot && !strcmp(dot, ".bias")) || strstr(name, "_norm.weight.bias") ||
+            strstr(name, "q_norm") || strstr(name, "k_norm"))
+            return r1_fail(err, R1_EUNSUPPORTED, "%s: tensor '%s' is not part of a %s model",
+                           source_name(m), name, m->cfg.arch);
+    }
+    return R1_OK;
+}
+
+/* Fill the masters, or point at the file. */
+static r1_status bind_weights(r1_model *m, r1_err *err)
+{
+    R1_TRY(refuse_unknown(m, err));
+    for (int i = 0; i < m->n_params; i++) {
+        int layer;
+        void *place;
+        const parameter *p = parameter_at(m, i, &layer, &place);
+        r1_tensor t;
+        R1_TRY(find_source(m, p, layer, &t, err));
+        if (m->files->gguf && p->permuted)
+            t = unpair_rows(m, t);
+        r1_tensor *rows = m->params[i].rows;
+        if (rows->data)
+            r1_quant_decode(t.dtype, t.data, rows->data, r1_tensor_count(t));
+        else
+            *rows = t;
+    }
+    return R1_OK;
+}
+
+static bool is_block(r1_dtype t)
+{
+    return r1_tensor_traits(t)->block > 1;
+}
+
+/* In which dtypes to compute, from the weights and the caller's wish. */
+static void choose_dtypes(r1_model *m, r1_compute wish)
+{
+    bool blocks = false, narrow = false;
+    for (int i = 0; i < m->n_params; i++) {
+        r1_dtype t = m->params[i].rows->dtype;
+        blocks |= is_block(t);
+        narrow |= t == R1_F16 || t == R1_BF16;
+    }
+    m->compute = wish;
+    if (wish == R1_COMPUTE_AUTO && !blocks)
+        m->compute = m->trainable || narrow ? R1_COMPUTE_BF16 : R1_COMPUTE_F32;
+    m->act = m->compute == R1_COMPUTE_BF16 ? R1_BF16 : R1_F32;
+    m->kv_dtype = m->compute == R1_COMPUTE_AUTO ? R1_F16 : m->act;
+}
+
+/* As what a weight is packed: block formats stay themselves in their own arithmetic. */
+static r1_dtype pack_dtype(const r1_model *m, r1_dtype t, int64_t inputs)
+{
+    if (m->compute == R1_COMPUTE_AUTO)
+        return is_block(t) && inputs % 32 == 0 ? t : R1_F32;
+    return m->act;
+}
+
+static r1_status pack_linear(r1_model *m, r1_linear *l, r1_err *err)
+{
+    R1_TRY(r1_op_pack(m->backend, &l->fwd, l->rows,
+                      pack_dtype(m, l->rows.dtype, l->rows.shape[1]), false, err));
+    if (m->trainable)
+        R1_TRY(r1_op_pack(m->backend, &l->bwd, l->rows, m->act, true, err));
+    return R1_OK;
+}
+
+/* Pack, or pack again, every linear layer and the head. */
+static r1_status pack_all(r1_model *m, r1_err *err)
+{
+    if (m->cfg.tied)
+        m->head.rows = m->embed;
+    for (int i = 0; i < m->n_params; i++)
+        if (m->params[i].linear && m->params[i].linear != &m->head)
+            R1_TRY(pack_linear(m, m->params[i].linear, err));
+    return pack_linear(m, &m->head, err);
+}
+
+void r1_model_refresh(r1_model *m)
+{
+    r1_assert(m->trainable);
+    r1_status s = pack_all(m, NULL);
+    r1_assert(s == R1_OK);
+}
+
+/* ---- Opening ----------------------------------------------------------------------------------- */
+
+static r1_model *new_model(void)
+{
+    r1_model *m = R1_NEW(r1_model);
+    m->files = R1_NEW(struct r1_model_files);
+    return m;
+}
+
+static r1_status open_gguf(r1_model *m, const char *path, r1_err *err)
+{
+    R1_TRY(r1_gguf_open(path, false, &m->files->gguf, err));
+    R1_TRY(r1_config_from_gguf(m->files->gguf, &m->cfg, err));
+    return r1_tokenizer_open_gguf(m->files->gguf, &m->tok, err);
+}
+
+static r1_status open_dir(r1_model *m, const char *path, r1_err *err)
+{
+    char file[4200];
+    snprintf(file, sizeof file, "%s/config.json", path);
+    json_t *obj;
+    R1_TRY(r1_json_load(file, 1 << 20, &obj, err));
+    r1_status s = r1_config_from_json(obj, file, &m->cfg, err);
+    json_decref(obj);
+    R1_TRY(s);
+    R1_TRY(r1_tokenizer_open_dir(path, &m->tok, err));
+    return r1_safetensors_open(path, &m->files->safetensors, err);
+}
+
+/* Llama 3's GGUF carries its rope scaling as a tensor of divisors. */
+static const float *rope_factors(const r1_model *m)
+{
+    const r1_gguf_tensor *t =
+        m->files->gguf ? r1_gguf_find_tensor(m->files->gguf, "rope_freqs.weight") : NULL;
+    bool fits = t && t->known && t->t.dtype == R1_F32 && t->t.data &&
+                r1_tensor_count(t->t) == m->cfg.head_dim / 2;
+    return fits ? t->t.data : NULL;
+}
+
+static r1_status open_model(r1_model *m, const char *path, const r1_model_options *o,
+                            r1_err *err)
+{
+    R1_TRY(r1_backend_open("cpu", o->threads, &m->backend, err));
+    R1_TRY(r1_os_is_dir(path) ? open_dir(m, path, err) : open_gguf(m, path, err));
+    if (r1_tokenizer_size(m->tok) > m->cfg.vocab)
+        return r1_fail(err, R1_EFORMAT,
+                       "%s: the tokenizer has %d ids, the embedding only %d rows", path,
+                       r1_tokenizer_size(m->tok), m->cfg.vocab);
+    m->trainable = o->trainable;
+    list_parameters(m);
+    for (int i = 0; i < m->n_params; i++) { /* before memory is taken: a lying configuration */
+        int layer;
+        void *place;
+        const parameter *p = parameter_at(m, i, &layer, &place);
+        r1_tensor t;
+        R1_TRY(find_source(m, p, layer, &t, err));
+    }
+    R1_TRY(take_masters(m, !m->trainable, err));
+    R1_TRY(take_frequencies(m, rope_factors(m), err));
+    R1_TRY(bind_weights(m, err));
+    choose_dtypes(m, o->compute);
+    return pack_all(m, err);
+}
+
+r1_status r1_model_open_with(const char *path, const r1_model_options *o, r1_model **out,
+                             r1_err *err)
+{
+    r1_model *m = new_model();
+    r1_status s = open_model(m, path, o, err);
+    if (s != R1_OK) {
+        r1_model_close(m);
+        return s;
+    }
+    *out = m;
+    return R1_OK;
+}
+
+static void free_linear(r1_model *m, r1_linear *l)
+{
+    if (l->fwd)
+        r1_op_pack_free(m->backend, l->fwd);
+    if (l->bwd)
+        r1_op_pack_free(m->backend, l->bwd);
+}
+
+void r1_model_close(r1_model *m)
+{
+    if (!m)
+        return;
+    struct r1_model_files *f = m->files;
+    for (int i = 0; i < m->n_params; i++)
+        if (m->params[i].linear && m->params[i].linear != &m->head)
+            free_linear(m, m->params[i].linear);
+    if (m->backend)
+        free_linear(m, &m->head);
+    for (int i = 0; i < f->n_blocks; i++)
+        r1_op_free(m->backend, f->block[i].p, f->block[i].bytes);
+    for (int i = 0; i < f->n_copies; i++)
+        r1_mem_free(f->copies[i]);
+    r1_mem_free(f->copies);
+    r1_gguf_close(f->gguf);
+    r1_safetensors_close(f->safetensors);
+    if (!f->borrowed) {
+        r1_tokenizer_close(m->tok);
+        r1_backend_close(m->backend);
+    }
+    r1_mem_free(f);
+    r1_mem_free(m->params);
+    r1_mem_free(m->layers);
+    r1_mem_free(m);
+}
+
+/* ---- New models and copies ------------------------------------------------------------------- */
+
+/* Normal numbers by Box and Muller, one pair a Philox block: f(seed, parameter, index). */
+static void fill_normal(float *x, int64_t n, uint64_t seed, int parameter_index, double std)
+{
+    for (int64_t i = 0; i < n; i += 2) {
+        r1_rng_block b = r1_rng_philox(
+            seed, ((uint64_t)R1_RNG_INIT << 56) ^ (uint64_t)parameter_index, (uint64_t)i);
+        double u = ((double)b.x[0] + 1) * 0x1p-32,
+               angle = (double)b.x[1] * 0x1p-32 * 2 * 3.14159265358979323846;
+        double r = std * sqrt(-2 * log(u));
+        x[i] = (float)(r * cos(angle));
+        if (i + 1 < n)
+            x[i + 1] = (float)(r * sin(angle));
+    }
+}
+
+static void fill_parameter(r1_model *m, int i, float embed_std, uint64_t seed)
+{
+    const r1_param *p = &m->params[i];
+    int64_t n = r1_tensor_count(*p->rows);
+    float *x = R1_NEW_N(float, (size_t)n);
+    if (!p->decay) {
+        for (int64_t k = 0; k < n; k++)
+            x[k] = 1;
+    } else {
+        double std = p->linear ? 1 / sqrt((double)p->rows->shape[1]) : (double)embed_std;
+        if (strstr(p->name, "o_proj") || strstr(p->name, "down_proj"))
+            std /= sqrt(2.0 * m->cfg.n_layers);
+        fill_normal(x, n, seed, i, std);
+    }
+    r1_op_copy_in(m->backend, *p->rows, x, (size_t)n * sizeof *x);
+    r1_mem_free(x);
+}
+
+static r1_status create_model(r1_model *m, float embed_std, uint64_t seed,
+                              const r1_model_options *o, r1_err *err)
+{
+    R1_TRY(r1_config_check(&m->cfg, "model", err));
+    R1_TRY(r1_backend_open("cpu", o->threads, &m->backend, err));
+    m->trainable = true;
+    list_parameters(m);
+    R1_TRY(take_masters(m, false, err));
+    R1_TRY(take_frequencies(m, NULL, err));
+    for (int i = 0; i < m->n_params; i++)
+        fill_parameter(m, i, embed_std, seed);
+    choose_dtypes(m, o->compute);
+    return pack_all(m, err);
+}
+
+r1_status r1_model_create(const r1_config *cfg, r1_tokenizer *tok, float embed_std,
+                          uint64_t seed, const r1_model_options *o, r1_model **out, r1_err *err)
+{
+    r1_model *m = new_model();
+    m->cfg = *cfg;
+    m->tok = tok;
+    r1_status s = create_model(m, embed_std, seed, o, err);
+    if (s != R1_OK) {
+        r1_model_close(m);
+        return s;
+    }
+    *out = m;
+    return R1_OK;
+}
+
+/* The embedding and the norms are copied in F32, the linear layers as forward packs. */
+static r1_status clone_weights(const r1_model *m, r1_model *c, r1_err *err)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < m->n_params; i++)
+        if (!m->params[i].linear)
+            bytes += aligned((size_t)r1_tensor_count(*m->params[i].rows) * 4);
+    void *block;
+    R1_TRY(take_block(c, bytes, &block, err));
+    char *at = block;
+    for (int i = 0; i < m->n_params; i++) {
+        const r1_param *from = &m->params[i];
+        r1_param *to = &c->params[i];
+        size_t size = (size_t)r1_tensor_count(*from->rows) * 4;
+        if (from->linear) {
+            R1_TRY(r1_op_pack(c->backend, &to->linear->fwd, *from->rows, m->act, false, err));
+            continue;
+        }
+        to->rows->data = at;
+        r1_op_copy_in(c->backend, *to->rows, from->rows->data, size);
+        at += aligned(size);
+    }
+    if (m->cfg.tied)
+        R1_TRY(r1_op_pack(c->backend, &c->head.fwd, m->embed, m->act, false, err));
+    return R1_OK;
+}
+
+r1_status r1_model_clone_frozen(const r1_model *m, r1_model **out, r1_err *err)
+{
+    r1_assert(m->trainable);
+    r1_model *c = new_model();
+    c->files->borrowed = true;
+    c->cfg = m->cfg;
+    c->backend = m->backend;
+    c->tok = m->tok;
+    c->act = m->act;
+    c->kv_dtype = m->kv_dtype;
+    c->compute = m->compute;
+    c->inv_freq = m->inv_freq;
+    list_parameters(c);
+    r1_status s = clone_weights(m, c, err);
+    if (s != R1_OK) {
+        r1_model_close(c);
+        return s;
+    }
+    *out = c;
+    return R1_OK;
+}
+
+/* ---- Saving ------------------------------------------------------------------------------------ */
+
+static r1_status save_json(const char *dir, const char *name, json_t *obj, r1_err *err)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    char *text = json_dumps(obj, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    json_decref(obj);
+    r1_assert(text);
+    r1_os_file *f;
+    r1_status s = r1_os_file_open(path, &f, err);
+    if (s == R1_OK) {
+        r1_os_file_write(f, text, strlen(text));
+        r1_os_file_write(f, "\n", 1);
+        s = r1_os_file_commit(f, err);
+    }
+    free(text);
+    return s;
+}
+
+static r1_status save_weights(const r1_model *m, const char *dir, r1_dtype dtype, r1_err *err)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    r1_safetensors_entry *e = R1_NEW_N(r1_safetensors_entry, (size_t)m->n_params);
+    r1_status s = R1_OK;
+    for (int i = 0; i < m->n_params && s == R1_OK; i++) {
+        const r1_tensor rows = *m->params[i].rows;
+        int64_t n = r1_tensor_count(rows);
+        e[i].name = m->params[i].name;
+        e[i].t = rows;
+        if (rows.dtype == dtype)
+            continue;
+        float *f = r1_mem_alloc((size_t)n * sizeof *f);
+        r1_quant_decode(rows.dtype, rows.data, f, n);
+        e[i].t.dtype = dtype;
+        e[i].t.data = f;
+        if (dtype != R1_F32) {
+            e[i].t.data = r1_mem_alloc((size_t)n * 2);
+            r1_quant_encode(dtype, f, e[i].t.data, n);
+            r1_mem_free(f);
+        }
+    }
+    s = r1_safetensors_write(path, e, (size_t)m->n_params, NULL, err);
+    for (int i = 0; i < m->n_params; i++)
+        if (e[i].t.data != m->params[i].rows->data)
+            r1_mem_free(e[i].t.data);
+    r1_mem_free(e);
+    return s;
+}
+
+static r1_status save_files(const r1_model *m, const char *dir, r1_dtype dtype, r1_err *err)
+{
+    const char *name = dtype == R1_F32 ? "float32" : dtype == R1_BF16 ? "bfloat16" : "float16";
+    int bos = r1_tokenizer_bos(m->tok), eos = r1_tokenizer_eos(m->tok);
+    R1_TRY(save_json(dir, "config.json", r1_config_to_json(&m->cfg, name, bos, eos), err));
+    json_t *generation = json_object();
+    if (bos >= 0)
+        json_object_set_new(generation, "bos_token_id", json_integer(bos));
+    if (eos >= 0)
+        json_object_set_new(generation, "eos_token_id", json_integer(eos));
+    R1_TRY(save_json(dir, "generation_config.json", generation, err));
+    R1_TRY(r1_tokenizer_save(m->tok, dir, err));
+    return save_weights(m, dir, dtype, err);
+}
+
+r1_status r1_model_save(const r1_model *m, const char *dir, r1_dtype dtype, r1_err *err)
+{
+    char tmp[4096];
+    r1_assert(dtype == R1_F32 || dtype == R1_BF16 || dtype == R1_F16);
+    R1_TRY(r1_os_dir_begin(dir, tmp, sizeof tmp, err));
+    r1_status s = save_files(m, tmp, dtype, err);
+    if (s != R1_OK) {
+        r1_os_dir_abort(tmp);
+        return s;
+    }
+    return r1_os_dir_commit(tmp, dir, err);
+}
