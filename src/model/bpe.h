@@ -98,8 +98,8 @@ typedef struct {
 void r1_bpe_init(r1_bpe *b);
 void r1_bpe_release(r1_bpe *b);
 
-/* Filling, in this order: nfc, the tokens of the vocabulary, r1_bpe_index_tokens, added tokens (which
- * may be in the vocabulary, then under the same id), merges.  subject names the file in messages. */
+/* Filling, in this order: nfc, the vocabulary's tokens, r1_bpe_index_tokens, added tokens (one that
+ * is in the vocabulary has the same id there), merges.  subject names the file in messages. */
 r1_status r1_bpe_add_token(r1_bpe *b, int64_t id, const char *text, size_t n,
                            const char *subject, r1_err *err);
 void r1_bpe_index_tokens(r1_bpe *b);
