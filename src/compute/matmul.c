@@ -251,7 +251,10 @@ static r1_matmul_in make_input(r1_pool *pool, const r1_matmul_kernels *k, r1_mat
         return j.in;
     } else {
         /* F32 for BF16 weights has a depth of its own: both forms may be alive in one call. */
-        j.in.x = grow(s, j.to == R1_BF16 ? 1 : weights == R1_BF16 ? 4 : 0,
+        j.in.x = grow(s,
+                      j.to == R1_BF16      ? 1
+                      : weights == R1_BF16 ? 4
+                                           : 0,
                       (size_t)(n * depth) * (size_t)r1_tensor_traits(j.to)->bytes);
         j.in.stride = depth;
         if (x.shape[1] != depth) /* an odd depth's last input is zero */
