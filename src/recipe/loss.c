@@ -6,7 +6,7 @@
 #include "base/err.h"
 
 #define EXPONENT_MAX 20.0
-#define STD_EPSILON 1e-4
+#define STD_EPSILON  1e-4
 
 const char *const r1_loss_type_names[] = {"grpo", "bnpo", "dr_grpo", "dapo", NULL};
 const char *const r1_loss_scale_names[] = {"group", "batch", "none", NULL};
@@ -84,14 +84,12 @@ double r1_loss_weight(const r1_loss_options *o, int tokens, int sequences, int64
 {
     r1_assert(tokens >= 0 && sequences >= 1 && all_tokens >= tokens);
     switch (o->type) {
-    case R1_LOSS_GRPO:
-        return 1 / ((double)sequences * (tokens > 1 ? tokens : 1));
+    case R1_LOSS_GRPO: return 1 / ((double)sequences * (tokens > 1 ? tokens : 1));
     case R1_LOSS_DR_GRPO:
         r1_assert(o->max_completion >= 1);
         return 1 / ((double)sequences * o->max_completion);
     case R1_LOSS_BNPO:
-    case R1_LOSS_DAPO:
-        break;
+    case R1_LOSS_DAPO: break;
     }
     return 1 / (double)(all_tokens > 1 ? all_tokens : 1);
 }
