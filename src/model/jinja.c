@@ -102,6 +102,7 @@ static r1_status look_up(interp *in, const scope *s, val name, val *out)
 static r1_status assign(interp *in, scope *s, const node *target, val v)
 {
     if (target->kind == R1_JN_NAME) {
+        R1_TRY(r1_jinja_value_charge(&in->run, s->n / 16));
         bind(in, s, name_of(target), v);
         return R1_OK;
     }

@@ -10,6 +10,8 @@
 
 #include "model/jinja_lex.h"
 
+#define MAX_ARGS 255 /* of one call or macro */
+
 typedef struct {
     r1_arena *arena;
     r1_err *err;
@@ -289,12 +291,23 @@ static r1_status subscript(parser *p, r1_jinja_node **out)
     return R1_OK;
 }
 
+/* The next argument or parameter of a list: there may be so many. */
+static r1_status count_arg(parser *p, int *count)
+{
+    if (++*count > MAX_ARGS)
+        return r1_fail(p->err, R1_EUNSUPPORTED, "template: line %d: more than %d arguments",
+                       peek(p)->line, MAX_ARGS);
+    return R1_OK;
+}
+
 static r1_status call_args(parser *p, r1_jinja_node **list)
 {
     r1_jinja_node **tail = list;
     bool keywords = false;
+    int count = 0;
     R1_TRY(expect_op(p, "("));
     while (!at_op(p, ")")) {
+        R1_TRY(count_arg(p, &count));
         if (tail != list) {
             R1_TRY(expect_op(p, ","));
             if (at_op(p, ")"))
@@ -624,8 +637,10 @@ static r1_status signature(parser *p, r1_jinja_node **list)
 {
     r1_jinja_node **tail = list;
     bool defaults = false;
+    int count = 0;
     R1_TRY(expect_op(p, "("));
     while (!at_op(p, ")")) {
+        R1_TRY(count_arg(p, &count));
         if (tail != list)
             R1_TRY(expect_op(p, ","));
         const r1_jinja_token *name = NULL;
