@@ -3,8 +3,9 @@
 
 Usage: python3 tools/gen_golden_tokenizer.py [DIRECTORY], tests/golden/tokenizer by default
 
-tokenizer.json is a byte-level BPE of about 1,000 tokens trained on this project's own pages, with
-the files that stand beside it in a model.  cases.json lists variants of it; each has
+tokenizer.json is a byte-level BPE of 1,000 tokens trained on this project's own pages, with the
+files that stand beside it in a model; one that is there already is kept, as the pages change.
+cases.json lists variants of it; each has
   patch   members that replace those of tokenizer.json ("model": members of the model)
   cases   {"text", "ids"}, and "plain", the ids without added tokens, where they differ
 Made with tokenizers 0.23.3.
@@ -21,7 +22,8 @@ QWEN = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L
         r"|\s*[\r\n]+|\s+(?!\S)|\s+")
 LLAMA = QWEN.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 DEEPSEEK = [r"\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+",
-            r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"""
+            r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|"""
+            r"[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
             r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"]
 PROSE = ["the answer is in the question and the question is in the answer", "L'été où naïve Zoë",
          "中文字符 日本語テキスト 한국어 русский текст", "The sum of the numbers is 42, not 24."]
@@ -41,7 +43,8 @@ TEXTS = [
     "<think>\nso 1+1=2\n</think>\n<answer>2</answer>", "a<think>b</think >c<thinking>",
     "x <mask> y  <mask>z<mask>", "[PAD] a[PAD] [PAD]b _[PAD] é[PAD] [PAD]. x[PAD]y [PAD]",
     "caf\u00e9 cafe\u0301 Cafe\u0301s", "$$$ $$$$ $$ the the$$$ \n $$$ \n x",
-    "lazy dogs lazy dog  lazy dog\n\tx crazy dog", "\x00\x01\x7f", "a" * 100, " " * 70 + "x", "ab" * 60 + "1" * 50, "-" * 90, "é" * 45,
+    "lazy dogs lazy dog  lazy dog\n\tx crazy dog", "\x00\x01\x7f",
+    "a" * 100, " " * 70 + "x", "ab" * 60 + "1" * 50, "-" * 90, "é" * 45,
     "the " * 30, "\n" * 45, "word" * 20 + "\u3000" * 20 + "。" * 20,
 ]
 
@@ -119,7 +122,8 @@ def patched(root, patch):
 def main():
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "tests/golden/tokenizer"
     out.mkdir(parents=True, exist_ok=True)
-    root = train()
+    kept = out / "tokenizer.json"
+    root = json.loads(kept.read_text()) if kept.exists() else train()
     rows = []
     for name, patch in variants(root).items():
         full = patched(root, patch)
