@@ -27,6 +27,7 @@ struct scope {
     scope *parent;
     binding *vars;
     size_t n, room;
+    bool kept; /* a macro refers to it */
 };
 
 struct r1_jinja_macro {
@@ -251,6 +252,8 @@ static val make_macro(interp *in, scope *s, const node *def)
 {
     struct r1_jinja_macro *m = r1_arena_alloc(&in->run.arena, sizeof *m);
     *m = (struct r1_jinja_macro){.def = def, .closure = s};
+    for (; s; s = s->parent)
+        s->kept = true;
     return (val){.kind = R1_JV_MACRO, .macro = m};
 }
 
@@ -481,8 +484,11 @@ static r1_status exec_for(interp *in, scope *s, const node *n)
         R1_TRY(filter_items(in, s, n, items, &items));
     r1_jinja_loop *loop = r1_arena_alloc(&in->run.arena, sizeof *loop);
     loop->items = items;
+    scope *inner = NULL;
     for (; loop->at < items->n && in->flow != FLOW_BREAK; loop->at++) {
-        scope *inner = open_scope(in, s);
+        if (!inner || inner->kept)
+            inner = open_scope(in, s);
+        inner->n = 0;
         in->flow = FLOW_ON;
         in->run.line = n->line;
         R1_TRY(r1_jinja_value_charge(&in->run, 1));
