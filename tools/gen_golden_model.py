@@ -4,8 +4,9 @@
 Usage: python3 tools/gen_golden_model.py [DIRECTORY], tests/golden by default
 
 Each directory holds a model in Hugging Face form (F32), golden.json (sequences with their
-log-probabilities and entropies; training cases with their losses) and grads.safetensors (the
-gradient of every parameter, named CASE:PARAMETER).  Loss of a case:
+log-probabilities and entropies; how far transformers in BF16 is from them; training cases with
+their losses) and grads.safetensors (the gradient of every parameter, named CASE:PARAMETER).
+Loss of a case:
     -sum over documents d and targets t of weight[d][t] * log p(target t of d)
 Expectations come from an F64 Llama written out below; transformers, which loads the same
 directory in F32, must agree with it.  Made with torch 2.13.0, transformers 5.23.0,
@@ -157,19 +158,24 @@ def make(root, name, seed):
 
     peer = LlamaForCausalLM.from_pretrained(out, dtype=torch.float32, attn_implementation="eager")
     w = {k: v.detach().double().requires_grad_() for k, v in model.named_parameters()}
+    narrow = LlamaForCausalLM.from_pretrained(out, dtype=torch.bfloat16)
     golden = {"sequences": [], "cases": []}
 
     rng = np.random.default_rng(seed)
-    worst = 0.0
+    worst, narrow_errors = 0.0, []
     for n, temperature in ((2, 1.0), (17, 1.0), (40, 0.7), (70, 1.0)):
         ids = torch.tensor(rng.integers(0, cfg.vocab_size, n))
         with torch.no_grad():
             lp, entropy = score(logits(w, cfg, ids), ids, temperature)
             lp_peer, _ = score(peer(ids[None]).logits[0], ids, temperature)
+            lp_narrow, _ = score(narrow(ids[None]).logits[0].float(), ids, temperature)
         worst = max(worst, (lp - lp_peer).abs().max().item())
+        narrow_errors.append((lp - lp_narrow).abs())
         golden["sequences"].append({"ids": ids.tolist(), "temperature": temperature,
                                     "logprobs": lp.tolist(), "entropies": entropy.tolist()})
     assert worst < 2e-5, worst
+    narrow_errors = torch.cat(narrow_errors)
+    golden["bf16_error"] = {"max": narrow_errors.max().item(), "mean": narrow_errors.mean().item()}
 
     # The documents of a case start alike, as a group's samples do; the third is unrelated.
     shared = rng.integers(0, cfg.vocab_size, 9).tolist()

@@ -6,14 +6,19 @@ static const char *const dirs[] = {GOLDEN_A, GOLDEN_B};
 
 /* ---- Golden ---------------------------------------------------------------------------------- */
 
-/* Largest differences of log-probabilities and entropies from the golden ones. */
-static void compare(const char *path, const char *golden, r1_compute compute, float *lp_diff,
-                    float *entropy_diff)
+/* Differences from the golden log-probabilities and entropies, over all sequences. */
+typedef struct {
+    double max, mean; /* of log-probabilities */
+    double entropy;   /* largest */
+} difference;
+
+static difference compare(const char *path, const char *golden, r1_compute compute)
 {
     r1_model *m = golden_open(path, compute, false);
     json_t *g = golden_json(golden), *s;
+    difference d = {0};
     size_t k;
-    *lp_diff = *entropy_diff = 0;
+    int count = 0;
     json_array_foreach(json_object_get(g, "sequences"), k, s)
     {
         batch b = {0};
@@ -28,58 +33,66 @@ static void compare(const char *path, const char *golden, r1_compute compute, fl
         const float t = (float)json_number_value(json_object_get(s, "temperature"));
         r1_forward_score(m, a, h, b.row, b.target, b.targets, t, lp, entropy);
         for (int i = 0; i < b.targets; i++) {
-            const float e = golden_real(json_object_get(s, "entropies"), i);
-            *lp_diff =
-                fmaxf(*lp_diff, fabsf(lp[i] - golden_real(json_object_get(s, "logprobs"), i)));
-            *entropy_diff = fmaxf(*entropy_diff, fabsf(entropy[i] - e));
+            const json_t *expected = json_object_get(s, "logprobs");
+            const double off = fabs((double)(lp[i] - golden_real(expected, i)));
+            expected = json_object_get(s, "entropies");
+            d.max = fmax(d.max, off);
+            d.mean += off;
+            d.entropy = fmax(d.entropy, fabs((double)(entropy[i] - golden_real(expected, i))));
+            count++;
         }
         r1_forward_close(a);
         r1_mem_free(ids);
     }
+    d.mean /= count;
     json_decref(g);
     r1_model_close(m);
+    return d;
+}
+
+static void expect_f32(const char *path, const char *golden, r1_compute compute)
+{
+    const difference d = compare(path, golden, compute);
+    if (!(d.max <= 1e-5) || !(d.entropy <= 1e-5))
+        fail_msg("%s: log-probabilities differ by %g, entropies by %g", path, d.max, d.entropy);
 }
 
 /* F32 sums of a few dozen terms: 1e-5 of numbers up to 10. */
 static void golden_f32(void **state)
 {
     (void)state;
-    for (int i = 0; i < 2; i++) {
-        float lp, entropy;
-        compare(dirs[i], dirs[i], R1_COMPUTE_F32, &lp, &entropy);
-        if (!(lp <= 1e-5f) || !(entropy <= 1e-5f))
-            fail_msg("%s: log-probabilities differ by %g, entropies by %g", dirs[i], (double)lp,
-                     (double)entropy);
-    }
+    expect_f32(GOLDEN_A, GOLDEN_A, R1_COMPUTE_F32);
+    expect_f32(GOLDEN_B, GOLDEN_B, R1_COMPUTE_F32);
 }
 
 /* AUTO of F32 weights is F32. */
 static void golden_auto(void **state)
 {
     (void)state;
-    float lp, entropy;
-    compare(GOLDEN_A, GOLDEN_A, R1_COMPUTE_AUTO, &lp, &entropy);
-    assert_true(lp <= 1e-5f && entropy <= 1e-5f);
+    expect_f32(GOLDEN_A, GOLDEN_A, R1_COMPUTE_AUTO);
 }
 
 static void golden_gguf(void **state)
 {
     (void)state;
-    float lp, entropy;
-    compare(GOLDEN "model-a.gguf", GOLDEN_A, R1_COMPUTE_F32, &lp, &entropy);
-    assert_true(lp <= 1e-5f && entropy <= 1e-5f);
+    expect_f32(GOLDEN "model-a.gguf", GOLDEN_A, R1_COMPUTE_F32);
 }
 
-/* BF16 has 8 bits: 2^-9 of numbers up to 5, a few times over. */
+/* BF16 keeps 8 bits, and these weights are larger than a trained model's.  The bar is PyTorch's
+ * own BF16, which rounds at more places: no farther from F64 than that. */
 static void golden_bf16(void **state)
 {
     (void)state;
     for (int i = 0; i < 2; i++) {
-        float lp, entropy;
-        compare(dirs[i], dirs[i], R1_COMPUTE_BF16, &lp, &entropy);
-        if (!(lp <= 0.05f) || !(entropy <= 0.05f) || lp <= 1e-5f)
-            fail_msg("%s: log-probabilities differ by %g, entropies by %g", dirs[i], (double)lp,
-                     (double)entropy);
+        json_t *g = golden_json(dirs[i]);
+        const json_t *peer = json_object_get(g, "bf16_error");
+        const double max = json_number_value(json_object_get(peer, "max"));
+        const double mean = json_number_value(json_object_get(peer, "mean"));
+        const difference d = compare(dirs[i], dirs[i], R1_COMPUTE_BF16);
+        if (!(d.max <= max) || !(d.mean <= mean) || d.max <= 1e-4)
+            fail_msg("%s: off by %g, mean %g; PyTorch %g, mean %g", dirs[i], d.max, d.mean, max,
+                     mean);
+        json_decref(g);
     }
 }
 
