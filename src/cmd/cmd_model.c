@@ -4,8 +4,7 @@
 #include <string.h>
 
 #include "base/os.h"
-#include "cmd/cmd.h"
-#include "engine/kv.h"
+#include "cmd/cmd_infer.h"
 #include "model/safetensors.h"
 
 enum {
@@ -346,11 +345,8 @@ int r1_cmd_inspect(int argc, char **argv)
     r1_opts_init(&o, rows, R1_CMD_COUNT(rows), &v, sizeof v);
     if (!r1_cmd_options("inspect", &o, argc, argv, words, 1, &n_words, &code))
         return code;
-    if (n_words == 0) {
-        r1_opts_release(&o);
-        r1_fail(&err, R1_EARG, "inspect: the MODEL is missing");
-        return r1_cmd_usage(&err, "inspect");
-    }
+    if (!r1_cmd_model_word("inspect", &o, n_words, &code))
+        return code;
     findings f = {.metadata = json_object(), .tensors = json_array()};
     r1_status status = r1_model_resolve(words[0], f.path, sizeof f.path, &err);
     if (status == R1_OK)

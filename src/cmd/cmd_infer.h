@@ -1,0 +1,24 @@
+/* cmd_infer.h: what the commands that use a model share. */
+#ifndef R1_CMD_INFER_H
+#define R1_CMD_INFER_H
+
+#include "cmd/cmd.h"
+#include "engine/engine.h"
+
+#define R1_CMD_MAX_TEXT ((size_t)256 << 20) /* bytes of a prompt or of a list of ids */
+
+extern const char *const r1_cmd_compute_names[]; /* as r1_compute, NULL-terminated */
+
+/* Whether there is a MODEL word.  If not, that is told, *code set and o released. */
+bool r1_cmd_model_word(const char *command, r1_opts *o, int n_words, int *code);
+
+/* Open what a MODEL word means. */
+r1_status r1_cmd_open_model(const char *word, int threads, int compute, r1_model **out,
+                            r1_err *err);
+
+/* Append "[1, 2, 3]". */
+void r1_cmd_put_ids(r1_buf *b, const int32_t *ids, size_t n);
+/* Write b and a newline to stdout. */
+void r1_cmd_print_line(r1_buf *b);
+
+#endif
