@@ -103,12 +103,12 @@ static void zero_rows(void *ud, int thread, int64_t begin, int64_t end)
         memset(row_of(j->a, i), 0, (size_t)j->a.shape[1] * element_bytes(j->a.dtype));
 }
 
-/* A vector as rows of 4096, so that it can be split over threads. */
+/* Elements that lie together as rows of 4096, so that a vector can be split over threads. */
 static r1_tensor as_rows(r1_tensor t)
 {
     enum { WIDTH = 4096 };
     int64_t n = r1_tensor_count(t);
-    if (n % WIDTH == 0)
+    if (n % WIDTH == 0 && (t.rank == 1 || t.stride0 == t.shape[1]))
         return r1_tensor_2d(t.data, t.dtype, n / WIDTH, WIDTH);
     return t.rank == 1 ? r1_tensor_2d(t.data, t.dtype, 1, n) : t;
 }
