@@ -17,8 +17,8 @@ typedef struct {
     const r1_cpu_kernels *k;
     const r1_attn_kernels *attn;
     r1_matmul_scratch matmul;
-    /* Cosines and sines of positions 0..positions-1 for the frequencies at rope_of. */
-    const void *rope_of;
+    /* Cosines and sines of positions 0..positions-1 for the frequencies rope_of. */
+    float *rope_of; /* [rope_half]: a copy, for another model's may lie at the same address */
     int64_t rope_half;
     int32_t positions;
     float *cosine, *sine;  /* (positions,half) */
@@ -191,9 +191,11 @@ static void cpu_rmsnorm(r1_backend *b, r1_tensor y, r1_tensor rstd, r1_tensor x,
 static void grow_rope(cpu *c, r1_tensor inv_freq, int32_t last)
 {
     const int64_t half = inv_freq.shape[0];
-    if (c->rope_of == inv_freq.data && c->rope_half == half && last < c->positions)
+    const size_t own = (size_t)half * sizeof(float);
+    bool same = c->rope_half == half && !memcmp(c->rope_of, inv_freq.data, own);
+    if (same && last < c->positions)
         return;
-    int32_t begin = c->rope_of == inv_freq.data && c->rope_half == half ? c->positions : 0;
+    int32_t begin = same ? c->positions : 0;
     int32_t end = last + 1 + last / 2;
     end = end < 256 ? 256 : end;
     size_t bytes = (size_t)(end * half) * sizeof(float);
@@ -206,7 +208,8 @@ static void grow_rope(cpu *c, r1_tensor inv_freq, int32_t last)
             c->cosine[p * half + i] = (float)cos(angle);
             c->sine[p * half + i] = (float)sin(angle);
         }
-    c->rope_of = inv_freq.data;
+    c->rope_of = r1_mem_realloc(c->rope_of, own);
+    memcpy(c->rope_of, inv_freq.data, own);
     c->rope_half = half;
     c->positions = end;
 }
@@ -600,6 +603,7 @@ static void cpu_close(r1_backend *b)
 {
     cpu *c = of(b);
     r1_matmul_scratch_release(&c->matmul);
+    r1_mem_free(c->rope_of);
     r1_mem_free(c->cosine);
     r1_mem_free(c->sine);
     r1_mem_free(c->groups);
