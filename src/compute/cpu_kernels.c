@@ -242,6 +242,7 @@ static float logprob(const float *z, int64_t v, int64_t target, float temperatur
         for (int64_t i = 0; i < v; i += VW) {
             int m = v_lanes(v - i);
             vf a = v_mul(v_sub(v_ld(z, R1_F32, i, m), v_set(most)), v_set(inverse));
+            a = v_max(v_set(-104), a); /* -inf * exp(-inf) is 0; this order keeps a NaN */
             float part[VW];
             v_store(part, v_mul(a, v_exp(a)));
             for (int l = m; l < VW; l++)
