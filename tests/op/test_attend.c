@@ -1,7 +1,7 @@
 /* Attention over prefixes and own ranges, forward and backward, against double precision. */
 #include "op_test.h"
 
-/* ---- Who sees what --------------------------------------------------------------------------- */
+/* ---- Who sees what ----------------------------------------------------------------------- */
 
 enum { MAX_ROWS = 400 };
 
@@ -92,7 +92,7 @@ static int keys_of(const r1_rows *r, int row)
     return r->prefix_end[row] - r->prefix_begin[row] + r->key_end[row] - r->key_begin[row];
 }
 
-/* ---- References ------------------------------------------------------------------------------ */
+/* ---- References -------------------------------------------------------------------------- */
 
 typedef struct {
     const r1_rows *rows;
@@ -252,7 +252,7 @@ static void the_reference_follows_its_slopes(void **state)
     drop_all();
 }
 
-/* ---- Forward ---------------------------------------------------------------------------------- */
+/* ---- Forward ----------------------------------------------------------------------------- */
 
 typedef struct {
     int heads, key_heads, dk, dv;
