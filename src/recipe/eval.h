@@ -1,42 +1,70 @@
-/* eval.h: measure a model on verifiable problems: pass@1 over k samples, pass@k, cons@k. */
+/* eval.h: measure a model on verifiable problems: pass@1 over k samples, pass@k, cons@k.
+ *
+ * The problems are the first of the split in an order that is always the same, so that results of
+ * different models and seeds compare; the seed is that of the sampling.  Sample j of problem i
+ * does not depend on how many problems or samples there are, nor on the engine's batch. */
 #ifndef R1_EVAL_H
 #define R1_EVAL_H
 
 #include "engine/engine.h"
 #include "recipe/task.h"
 
+#define R1_EVAL_MAX_SAMPLES 4096
+
+/* How far it is; called from time to time. */
 typedef struct {
-    int problems;   /* how many of the split */
-    int samples;    /* k a problem */
+    int problems, problems_done;
+    int64_t samples, ended; /* samples of all problems, and those that have ended */
+    int64_t tokens;         /* generated */
+    double seconds;         /* since the beginning */
+    double pass1;           /* of the problems that are done; NaN before the first */
+} r1_eval_progress;
+
+typedef struct {
+    int problems; /* how many of the split; 0 or more than there are = all */
+    int samples;  /* k a problem, 1..R1_EVAL_MAX_SAMPLES */
     r1_split split;
     float temperature, top_p;
     int max_tokens; /* 0 = the task's */
     uint64_t seed;
+    void (*progress)(void *ud, const r1_eval_progress *p); /* NULL allowed */
+    void *ud;
 } r1_eval_options;
 
+/* A mean over nothing (the length of right samples when none is right) is NaN. */
 typedef struct {
     int problems, samples;
-    double pass1;       /* mean over problems of the share of right samples */
-    double pass1_ci95;  /* half width over problems */
-    double passk;       /* share of problems with at least one right sample */
-    double consk;       /* majority vote of the k answers is right (canonical answers; ties: first seen) */
-    double format;      /* share with the task's form */
-    double truncated;   /* share cut at max_tokens */
-    double length_mean, length_right, length_wrong; /* tokens */
-    double thinks, attempts, checks, checks_right, backtracks, repeats, lines_right; /* shares or means */
+    double pass1;      /* mean over problems of the share of right samples */
+    double pass1_ci95; /* half width over problems; NaN for a single one */
+    double passk;      /* share of problems with at least one right sample */
+    double
+        consk; /* majority vote of the k answers is right (canonical answers; ties: first seen) */
+    double format;    /* share with the task's form */
+    double truncated; /* share cut at max_tokens or at the end of the context */
+    double length_mean, length_right, length_wrong; /* tokens, with the EOS */
+    double thinks, backtracks;                      /* shares of samples */
+    double attempts, checks, repeats;               /* means over samples */
+    double checks_right;                            /* share of checks */
+    double lines_right;                             /* share of arithmetic lines */
     double seconds;
     int64_t tokens;
 } r1_eval_result;
 
 /* One sample for reports: the first sample of the first problems. */
 typedef struct {
-    char *prompt, *completion; /* r1_mem_free */
+    char *prompt, *completion; /* r1_eval_free_samples, or r1_mem_free each */
     double reward;
     int tokens;
 } r1_eval_sample;
 
-/* keep/kept: store up to `keep` samples (may be 0/NULL). */
+/* keep/kept: store up to `keep` samples (may be 0/NULL); those beyond out->problems stay zero.
+ * R1_ECANCELED when interrupted; nothing is kept after a failure. */
 r1_status r1_eval_task(r1_engine *e, r1_model *m, const r1_task *task, const r1_eval_options *o,
                        r1_eval_result *out, r1_eval_sample *kept, int keep, r1_err *err);
+void r1_eval_free_samples(r1_eval_sample *s, int n);
+
+/* The majority vote of k samples: the first of those with the commonest answer, on a tie with
+ * the one seen first; -1 when no sample has an answer. */
+int r1_eval_vote(const r1_verdict *v, int k);
 
 #endif

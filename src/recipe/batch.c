@@ -1,0 +1,113 @@
+/* batch.c: packing; see batch.h. */
+#include "recipe/batch.h"
+
+#include <string.h>
+
+void r1_batch_release(r1_batch *b)
+{
+    int32_t *const all[] = {b->ids,       b->pos,     b->key_row, b->prefix_begin, b->prefix_end,
+                            b->key_begin, b->key_end, b->row,     b->target};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        r1_mem_free(all[i]);
+    *b = (r1_batch){0};
+}
+
+void r1_batch_reset(r1_batch *b)
+{
+    b->n = 0;
+    b->targets = 0;
+}
+
+static void make_room(r1_batch *b, int n)
+{
+    if (b->n + n <= b->room)
+        return;
+    b->room = (b->n + n) * 2;
+    int32_t **const all[] = {&b->ids,        &b->pos,       &b->key_row, &b->prefix_begin,
+                             &b->prefix_end, &b->key_begin, &b->key_end};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        *all[i] = r1_mem_realloc(*all[i], (size_t)b->room * sizeof(int32_t));
+}
+
+int r1_batch_add(r1_batch *b, const int32_t *ids, int n, int prefix, int prefix_len)
+{
+    const int first = b->n;
+    r1_assert(n >= 0 && prefix_len >= 0 && prefix + prefix_len <= first);
+    make_room(b, n);
+    const int start = prefix_len ? b->pos[prefix] + prefix_len : 0;
+    for (int i = 0; i < n; i++) {
+        int r = first + i;
+        b->ids[r] = ids[i];
+        b->pos[r] = start + i;
+        b->key_row[r] = r;
+        b->prefix_begin[r] = prefix;
+        b->prefix_end[r] = prefix + prefix_len;
+        b->key_begin[r] = first;
+        b->key_end[r] = r + 1;
+    }
+    b->n += n;
+    return first;
+}
+
+void r1_batch_target(r1_batch *b, int row, int32_t token)
+{
+    r1_assert(row >= 0 && row < b->n);
+    if (b->targets == b->targets_room) {
+        b->targets_room = b->targets_room ? 2 * b->targets_room : 1024;
+        b->row = r1_mem_realloc(b->row, (size_t)b->targets_room * sizeof(int32_t));
+        b->target = r1_mem_realloc(b->target, (size_t)b->targets_room * sizeof(int32_t));
+    }
+    b->row[b->targets] = row;
+    b->target[b->targets++] = token;
+}
+
+void r1_batch_document(r1_batch *b, const int32_t *ids, int n, int first_target)
+{
+    r1_assert(n >= 1 && first_target >= 1);
+    int first = r1_batch_add(b, ids, n - 1, 0, 0); /* nothing is predicted from the last token */
+    for (int i = first_target; i < n; i++)
+        r1_batch_target(b, first + i - 1, ids[i]);
+}
+
+r1_rows r1_batch_rows(const r1_batch *b)
+{
+    return (r1_rows){b->n,         b->pos,     b->key_row, b->prefix_begin, b->prefix_end,
+                     b->key_begin, b->key_end};
+}
+
+void r1_batches_release(r1_batches *l)
+{
+    for (int i = 0; i < l->room; i++)
+        r1_batch_release(&l->batch[i]);
+    r1_mem_free(l->batch);
+    *l = (r1_batches){0};
+}
+
+void r1_batches_reset(r1_batches *l)
+{
+    l->n = 0;
+}
+
+r1_batch *r1_batches_fit(r1_batches *l, int n)
+{
+    r1_assert(l->rows > 0);
+    if (l->n && l->batch[l->n - 1].n + n <= l->rows)
+        return &l->batch[l->n - 1];
+    if (l->n == l->room) {
+        int room = l->room ? 2 * l->room : 8;
+        l->batch = r1_mem_realloc(l->batch, (size_t)room * sizeof *l->batch);
+        memset(l->batch + l->room, 0, (size_t)(room - l->room) * sizeof *l->batch);
+        l->room = room;
+    }
+    r1_batch *b = &l->batch[l->n++];
+    r1_batch_reset(b);
+    return b;
+}
+
+int r1_batches_targets(const r1_batches *l)
+{
+    int n = 0;
+    for (int i = 0; i < l->n; i++)
+        n += l->batch[i].targets;
+    return n;
+}

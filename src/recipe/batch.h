@@ -1,0 +1,48 @@
+/* batch.h: token sequences as the rows of one training pass.
+ *
+ * Sequences are packed one after another; a row sees its own sequence up to itself and, when the
+ * sequence continues a shared one (a prompt), that one before.  Nothing is padded. */
+#ifndef R1_BATCH_H
+#define R1_BATCH_H
+
+#include "base/mem.h"
+#include "compute/backend.h"
+
+typedef struct {
+    int n, room;       /* rows */
+    int32_t *ids;      /* (n) */
+    int32_t *pos;      /* (n) and the next six: see r1_rows */
+    int32_t *key_row;
+    int32_t *prefix_begin, *prefix_end;
+    int32_t *key_begin, *key_end;
+    int targets, targets_room;
+    int32_t *row;    /* (targets) the row that predicts ... */
+    int32_t *target; /* (targets) ... this token */
+} r1_batch;
+
+void r1_batch_release(r1_batch *b); /* a zeroed struct is an empty batch */
+void r1_batch_reset(r1_batch *b);
+
+/* Append n rows that continue rows [prefix, prefix + prefix_len), which are an earlier sequence of
+ * this batch (prefix_len 0: they begin one).  Returns the first row. */
+int r1_batch_add(r1_batch *b, const int32_t *ids, int n, int prefix, int prefix_len);
+void r1_batch_target(r1_batch *b, int row, int32_t token);
+
+/* A document: n ids, of which those at index >= first_target (at least 1) are predicted. */
+void r1_batch_document(r1_batch *b, const int32_t *ids, int n, int first_target);
+
+r1_rows r1_batch_rows(const r1_batch *b);
+
+/* A growing list of batches of at most `rows` rows each. */
+typedef struct {
+    r1_batch *batch; /* [room] */
+    int n, room;
+    int rows;
+} r1_batches;
+void r1_batches_release(r1_batches *l);
+void r1_batches_reset(r1_batches *l);
+/* The batch that the next n rows go into: the last one, or a new one when they do not fit. */
+r1_batch *r1_batches_fit(r1_batches *l, int n);
+int r1_batches_targets(const r1_batches *l);
+
+#endif

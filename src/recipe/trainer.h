@@ -1,0 +1,145 @@
+/* trainer.h: what every kind of training shares: gradients, AdamW, schedule, clipping,
+ * checkpoints; and the record of a run.  One optimizer step is
+ *
+ *     for each micro-batch: r1_trainer_micro(t, batch, ...)      forward, loss, backward
+ *     r1_trainer_update(t, loss, &norm, err)                     clip, AdamW, new packs
+ */
+#ifndef R1_TRAINER_H
+#define R1_TRAINER_H
+
+#include "base/opt.h"
+#include "model/backward.h"
+#include "recipe/batch.h"
+#include "store/store.h"
+
+typedef enum { R1_SCHEDULE_CONSTANT, R1_SCHEDULE_COSINE, R1_SCHEDULE_LINEAR } r1_schedule;
+typedef enum { R1_RECOMPUTE_AUTO, R1_RECOMPUTE_OFF, R1_RECOMPUTE_ON } r1_recompute;
+extern const char *const r1_trainer_schedules[];  /* "constant", "cosine", "linear", NULL */
+extern const char *const r1_trainer_recomputes[]; /* "auto", "off", "on", NULL */
+extern const char *const r1_trainer_computes[];   /* "auto", "f32", "bf16", NULL */
+
+/* Members of a run file that all kinds of training have. */
+typedef struct {
+    const char *name;   /* of the run, in the store */
+    const char *model;  /* MODEL word: where training starts */
+    const char *output; /* directory of the trained model; checkpoints: OUTPUT.checkpoint */
+    int steps;          /* optimizer steps */
+    float learning_rate;
+    int schedule;     /* r1_schedule */
+    float min_lr;     /* where the schedule ends, as a share of learning_rate */
+    int warmup_steps; /* linear, from 0 */
+    float adam_beta1, adam_beta2, adam_epsilon;
+    float weight_decay;  /* of matrices */
+    float max_grad_norm; /* 0: no clipping */
+    int micro_tokens;    /* rows of a pass at most: memory, not the result, depends on it */
+    int recompute;       /* r1_recompute */
+    int compute;         /* r1_compute */
+    int save_steps;      /* steps between checkpoints; 0: only when interrupted */
+    int threads;         /* 0: one per core */
+    uint64_t seed;
+} r1_train_options;
+
+/* The rows of these members for a struct T that has r1_train_options as its member `train`. */
+#define R1_TRAIN_ROWS(T, kind, out, n_steps, lr, beta2, decay)                                 \
+    {"name", 0, R1_OPT_STR, offsetof(T, train.name), kind, 0, 0, NULL, "NAME",                 \
+     "Name of the run in the store."},                                                         \
+    {"model", 0, R1_OPT_STR, offsetof(T, train.model), NULL, 0, 0, NULL, "MODEL",              \
+     "Model to start from."},                                                                  \
+    {"output", 0, R1_OPT_STR, offsetof(T, train.output), out, 0, 0, NULL, "DIR",               \
+     "Directory for the trained model; checkpoints go to DIR.checkpoint."},                    \
+    {"steps", 0, R1_OPT_INT, offsetof(T, train.steps), n_steps, 1, 1e9, NULL, "N",             \
+     "Optimizer steps."},                                                                      \
+    {"learning_rate", 0, R1_OPT_FLOAT, offsetof(T, train.learning_rate), lr, 0, 10, NULL, "X", \
+     "Peak learning rate."},                                                                   \
+    {"schedule", 0, R1_OPT_ENUM, offsetof(T, train.schedule), "cosine", 0, 0,                  \
+     r1_trainer_schedules, "NAME", "Learning rate after the warm-up."},                        \
+    {"min_lr", 0, R1_OPT_FLOAT, offsetof(T, train.min_lr), "0.1", 0, 1, NULL, "X",             \
+     "Where the schedule ends, as a share of learning_rate."},                                 \
+    {"warmup_steps", 0, R1_OPT_INT, offsetof(T, train.warmup_steps), "0", 0, 1e9, NULL, "N",   \
+     "Steps of linear warm-up."},                                                              \
+    {"adam_beta1", 0, R1_OPT_FLOAT, offsetof(T, train.adam_beta1), "0.9", 0, 0.9999, NULL,     \
+     "X", "AdamW's decay of the first moment."},                                               \
+    {"adam_beta2", 0, R1_OPT_FLOAT, offsetof(T, train.adam_beta2), beta2, 0, 0.99999, NULL,    \
+     "X", "AdamW's decay of the second moment."},                                              \
+    {"adam_epsilon", 0, R1_OPT_FLOAT, offsetof(T, train.adam_epsilon), "1e-8", 1e-20, 1, NULL, \
+     "X", "AdamW's epsilon."},                                                                 \
+    {"weight_decay", 0, R1_OPT_FLOAT, offsetof(T, train.weight_decay), decay, 0, 10, NULL,     \
+     "X", "Decoupled weight decay of matrices."},                                              \
+    {"max_grad_norm", 0, R1_OPT_FLOAT, offsetof(T, train.max_grad_norm), "1", 0, 1e9, NULL,    \
+     "X", "Clip the gradient's norm to this; 0 = off."},                                       \
+    {"micro_tokens", 0, R1_OPT_INT, offsetof(T, train.micro_tokens), "2048", 16, 1 << 20,      \
+     NULL, "N", "Tokens of one forward and backward pass at most."},                           \
+    {"recompute", 0, R1_OPT_ENUM, offsetof(T, train.recompute), "auto", 0, 0,                  \
+     r1_trainer_recomputes, "NAME", "Run layers again in the backward pass to save memory."},  \
+    {"compute", 0, R1_OPT_ENUM, offsetof(T, train.compute), "bf16", 0, 0,                      \
+     r1_trainer_computes, "NAME", "Arithmetic of the passes; masters and sums are F32."},      \
+    {"save_steps", 0, R1_OPT_INT, offsetof(T, train.save_steps), "0", 0, 1e9, NULL, "N",       \
+     "Steps between checkpoints; 0 = only when interrupted."},                                 \
+    {"threads", 't', R1_OPT_INT, offsetof(T, train.threads), "0", 0, 256, NULL, "N",           \
+     "Threads; 0 = one per core."},                                                            \
+    {"seed", 0, R1_OPT_U64, offsetof(T, train.seed), "1", 0, 0, NULL, "N",                     \
+     "Seed of data, samples and new weights."}
+
+/* Who is told about a run while it goes on; any member may be NULL. */
+typedef struct {
+    void (*step)(void *ud, int step, int steps, const r1_metric *m, int n);
+    void (*note)(void *ud, const char *text); /* one sentence worth telling */
+    void *ud;
+} r1_listener;
+
+/* ---- The optimizer ------------------------------------------------------------------------- */
+
+typedef struct {
+    r1_model *m;
+    const r1_train_options *o;
+    r1_grads grads;
+    r1_tensor *moment1, *moment2; /* [n_params] F32 */
+    void *block;
+    size_t bytes;
+    r1_acts *acts;
+    int step; /* updates done */
+} r1_trainer;
+
+/* o is kept by reference.  max_rows: the longest micro-batch there will be. */
+r1_status r1_trainer_open(r1_model *m, const r1_train_options *o, int max_rows, r1_trainer **out,
+                          r1_err *err);
+void r1_trainer_close(r1_trainer *t);
+/* Forward, loss and backward of one micro-batch; gradients add up. */
+void r1_trainer_micro(r1_trainer *t, const r1_batch *b, float temperature, r1_loss_fn loss,
+                      void *ud);
+/* One update from the gradients, which are then zero again.  loss: of the step, for the check
+ * that stops a run whose numbers have become infinite. */
+r1_status r1_trainer_update(r1_trainer *t, double loss, double *grad_norm, r1_err *err);
+/* Learning rate of update number `step`, from 1. */
+float r1_trainer_rate(const r1_train_options *o, int step);
+
+/* ---- A run: its record, its checkpoints ---------------------------------------------------- */
+
+typedef struct {
+    r1_store *store;
+    int64_t id;
+    const r1_train_options *o;
+    const r1_listener *listener;
+    char checkpoint[4096];
+    json_t *resumed; /* the state that the checkpoint held, or NULL */
+} r1_run;
+
+/* resume: go on from OUTPUT.checkpoint, which must exist. config: JSON, for the store. */
+r1_status r1_trainer_begin(const char *kind, const char *config, const r1_train_options *o,
+                           r1_store *store, const r1_listener *listener, bool resume, r1_run *run,
+                           r1_err *err);
+/* The MODEL to open: the checkpoint's when resuming. */
+const char *r1_trainer_model_path(const r1_run *run, char *buffer, size_t size);
+/* Moments and step of the checkpoint, when resuming. */
+r1_status r1_trainer_restore(const r1_run *run, r1_trainer *t, r1_err *err);
+/* Record a step; then a checkpoint if one is due or the user interrupted, which then returns
+ * R1_ECANCELED.  position: of the data, kept in the checkpoint. */
+r1_status r1_trainer_record(r1_run *run, r1_trainer *t, const r1_metric *m, int n,
+                            const r1_store_sample *samples, int n_samples, int64_t position,
+                            r1_err *err);
+int64_t r1_trainer_position(const r1_run *run); /* of the data, 0 at the start */
+/* The end: writes the model (R1_OK) and the run's status; returns the first failure. */
+r1_status r1_trainer_end(r1_run *run, r1_model *m, r1_status status, r1_err *err);
+void r1_trainer_note(const r1_run *run, const char *fmt, ...) R1_PRINTF(2, 3);
+
+#endif
