@@ -338,23 +338,6 @@ static r1_status read_tokenizer_json(r1_tokenizer *t, const json_t *root, const 
     return R1_OK;
 }
 
-r1_status r1_tokenizer_open_json(const char *text, size_t len, const char *subject,
-                                 r1_tokenizer **out, r1_err *err)
-{
-    *out = NULL;
-    json_t *root;
-    R1_TRY(r1_json_parse(text, len, subject, &root, err));
-    r1_tokenizer *t = new_tokenizer();
-    r1_status status = read_tokenizer_json(t, root, subject, err);
-    json_decref(root);
-    if (status != R1_OK) {
-        r1_tokenizer_close(t);
-        return status;
-    }
-    *out = t;
-    return R1_OK;
-}
-
 /* ---- The files beside tokenizer.json ----------------------------------------------------- */
 
 /* A special token of tokenizer_config.json: a string, or an object with "content". */
@@ -412,6 +395,25 @@ static r1_status read_tokenizer_config(r1_tokenizer *t, const json_t *c, const c
     R1_TRY(r1_json_bool_opt(c, subject, "add_bos_token", &t->add_bos, err));
     R1_TRY(read_chat_template(t, c, subject, err));
     add_eos(t, eos);
+    return R1_OK;
+}
+
+r1_status r1_tokenizer_open_json(const char *text, size_t len, const char *subject,
+                                 r1_tokenizer **out, r1_err *err)
+{
+    *out = NULL;
+    json_t *root;
+    R1_TRY(r1_json_parse(text, len, subject, &root, err));
+    r1_tokenizer *t = new_tokenizer();
+    r1_status status = read_tokenizer_json(t, root, subject, err);
+    if (status == R1_OK) /* a text alone may carry the members of tokenizer_config.json too */
+        status = read_tokenizer_config(t, root, subject, err);
+    json_decref(root);
+    if (status != R1_OK) {
+        r1_tokenizer_close(t);
+        return status;
+    }
+    *out = t;
     return R1_OK;
 }
 

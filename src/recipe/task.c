@@ -90,8 +90,9 @@ r1_status r1_task_tokenizer(const char *alphabet, const r1_task_merge *merges, i
 {
     r1_buf b;
     r1_buf_init(&b, 0);
-    r1_buf_puts(&b,
-                "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[");
+    r1_buf_puts(
+        &b, "{\"version\":\"1.0\",\"bos_token\":\"<bos>\",\"eos_token\":\"<eos>\","
+            "\"pad_token\":\"<pad>\",\"truncation\":null,\"padding\":null,\"added_tokens\":[");
     for (int i = 0; i < N_SPECIALS; i++)
         r1_buf_printf(&b,
                       "%s{\"id\":%d,\"content\":\"%s\",\"single_word\":false,\"lstrip\":false,"

@@ -328,6 +328,8 @@ static void test_tokenizers(void **state)
             assert_int_equal(ids[0], i);
         r1_mem_free(ids);
     }
+    assert_int_equal(r1_tokenizer_bos(t), 1);
+    assert_int_equal(r1_tokenizer_eos(t), 2);
     assert_true(r1_tokenizer_is_special(t, 2));
     assert_false(r1_tokenizer_is_special(t, 3)); /* tags are text */
 
