@@ -37,10 +37,9 @@ typedef struct {
     double pass1;      /* mean over problems of the share of right samples */
     double pass1_ci95; /* half width over problems; NaN for a single one */
     double passk;      /* share of problems with at least one right sample */
-    double
-        consk; /* majority vote of the k answers is right (canonical answers; ties: first seen) */
-    double format;    /* share with the task's form */
-    double truncated; /* share cut at max_tokens or at the end of the context */
+    double consk;      /* share of problems where the majority of the k answers is right */
+    double format;     /* share with the task's form */
+    double truncated;  /* share cut at max_tokens or at the end of the context */
     double length_mean, length_right, length_wrong; /* tokens, with the EOS */
     double thinks, backtracks;                      /* shares of samples */
     double attempts, checks, repeats;               /* means over samples */
