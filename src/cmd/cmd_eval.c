@@ -7,13 +7,10 @@
 #include <unistd.h>
 
 #include "base/os.h"
-#include "cmd/cmd.h"
+#include "cmd/cmd_infer.h"
 #include "recipe/eval.h"
 
-#define PATH_SIZE 4096
-
-static const char *const compute_names[] = {"auto", "f32", "bf16", NULL}; /* as r1_compute */
-static const char *const split_names[] = {"train", "dev", "test", NULL};  /* as r1_split */
+static const char *const split_names[] = {"train", "dev", "test", NULL}; /* as r1_split */
 
 typedef struct {
     const char *task, *samples_out;
@@ -95,7 +92,7 @@ static const r1_opt rows[] = {
      .type = R1_OPT_ENUM,
      .offset = AT(compute),
      .def = "auto",
-     .names = compute_names,
+     .names = r1_cmd_compute_names,
      .arg = "KIND",
      .help = "Arithmetic: auto, f32 or bf16."},
     {.name = "threads",
@@ -171,11 +168,10 @@ static void print_json(const options *v, const char *model, const r1_task *task,
     r1_buf_printf(&b,
                   ", \"task\": \"%s\", \"split\": \"%s\", \"problems\": %d, \"samples\": %d",
                   task->name, split_names[v->split], r->problems, r->samples);
-    member(&b, "temperature", (double)v->temperature);
-    member(&b, "top_p", (double)v->top_p);
-    r1_buf_printf(&b, ", \"max_tokens\": %d, \"seed\": %llu",
-                  v->max_tokens ? v->max_tokens : task->max_tokens,
-                  (unsigned long long)v->seed);
+    r1_buf_printf(
+        &b, ", \"temperature\": %g, \"top_p\": %g, \"max_tokens\": %d, \"seed\": %llu",
+        (double)v->temperature, (double)v->top_p,
+        v->max_tokens ? v->max_tokens : task->max_tokens, (unsigned long long)v->seed);
     const struct {
         const char *name;
         double v;
@@ -201,7 +197,8 @@ static void print_json(const options *v, const char *model, const r1_task *task,
     };
     for (int i = 0; i < R1_CMD_COUNT(members); i++)
         member(&b, members[i].name, members[i].v);
-    printf("%s}\n", b.data);
+    r1_buf_putc(&b, '}');
+    r1_cmd_print_line(&b);
     r1_buf_release(&b);
 }
 
@@ -278,9 +275,7 @@ typedef struct {
 
 static r1_status open_session(session *s, const options *v, const char *word, r1_err *err)
 {
-    char path[PATH_SIZE];
-    R1_TRY(r1_model_resolve(word, path, sizeof path, err));
-    R1_TRY(r1_model_open(path, v->threads, (r1_compute)v->compute, &s->m, err));
+    R1_TRY(r1_cmd_open_model(word, v->threads, v->compute, &s->m, err));
     r1_engine_options o = r1_engine_default(s->m);
     o.max_batch = v->batch;
     R1_TRY(r1_engine_open(s->m, &o, &s->e, err));
@@ -339,11 +334,9 @@ int r1_cmd_eval(int argc, char **argv)
     r1_opts_init(&o, rows, R1_CMD_COUNT(rows), &v, sizeof v);
     if (!r1_cmd_options("eval", &o, argc, argv, words, 1, &n_words, &code))
         return code;
-    const r1_task *task = NULL;
-    if (n_words == 0)
-        r1_fail(&err, R1_EARG, "eval: the MODEL is missing");
-    else
-        task = r1_task_find(v.task, &err);
+    if (!r1_cmd_model_word("eval", &o, n_words, &code))
+        return code;
+    const r1_task *task = r1_task_find(v.task, &err);
     if (!task) {
         r1_opts_release(&o);
         return r1_cmd_usage(&err, "eval");
