@@ -380,17 +380,18 @@ static void quantize(const void *x, r1_dtype t, int64_t k, int8_t *q, float *sca
 {
     for (int64_t b = 0; b < k / 32; b++) {
         float v[32];
-        vf most = v_set(0);
+        vf most = v_set(0), bad = v_set(0);
         for (int i = 0; i < 32; i += VW) {
             vf a = v_ld(x, t, b * 32 + i, VW);
             v_store(v + i, a);
             most = v_max(most, v_max(a, v_sub(v_set(0), a)));
+            bad = v_add(bad, v_sub(a, a)); /* NaN where a is not finite */
         }
-        float d = v_maximum(most) / 127;
-        float inverse = d > 0 ? 1 / d : 0;
+        float d = v_maximum(most) / 127 + v_sum(bad);
+        float inverse = d > 1e-37f ? 1 / d : 0; /* less has no finite inverse */
         int32_t s = 0;
         for (int i = 0; i < 32; i++) {
-            int32_t n = (int32_t)rintf(v[i] * inverse);
+            int32_t n = inverse > 0 ? (int32_t)rintf(v[i] * inverse) : 0;
             q[b * 32 + i] = (int8_t)n;
             s += n;
         }
