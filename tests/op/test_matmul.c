@@ -186,6 +186,49 @@ static void products_are_added_and_rows_may_lie_apart(void **state)
     for_each_isa(added_and_strided);
 }
 
+/* A NaN or an infinity spoils its own row, visibly, and no other; tiny inputs spoil nothing. */
+static void spoilt(const op_bench *bench)
+{
+    static const r1_dtype weights[] = {R1_F32, R1_BF16, R1_Q8_0, R1_Q4_0, R1_Q4_1};
+    static const float bad[] = {NAN, INFINITY, -INFINITY};
+    enum { N = 7, O = 35, K = 96 };
+    for (int t = 0; t < 5; t++)
+        for (int xt = 0; xt < 2; xt++) {
+            r1_tensor w = fill(matrix(weights[t], O, K), -1, 1), y = matrix(R1_F32, N, O);
+            r1_tensor x = fill(matrix(xt ? R1_BF16 : R1_F32, N, K), -1, 1);
+            r1_packed *p = NULL;
+            r1_err err = {0};
+            assert_int_equal(r1_op_pack(bench->b[0], &p, w, weights[t], false, &err), R1_OK);
+            r1_op_matmul(bench->b[0], y, x, p, 0);
+            for (int k = 0; k < 3 * K; k += 13) {
+                what("%s matmul by %s, %g at %d", bench->isa,
+                     r1_tensor_traits(weights[t])->name, (double)bad[k % 3], k / 3);
+                r1_tensor odd = copy_of(x), got = matrix(R1_F32, N, O);
+                r1_quant_encode(odd.dtype, &bad[k % 3],
+                                (char *)row_at(odd, 3) + r1_tensor_bytes(odd.dtype, k / 3), 1);
+                r1_op_matmul(bench->b[0], got, odd, p, 0);
+                for (int i = 0; i < N * O; i++)
+                    if (i / O == 3)
+                        assert_false(isfinite(((float *)got.data)[i]));
+                for (int i = 0; i < N; i++)
+                    if (i != 3)
+                        assert_row_bits("another row", got, i, y, i);
+            }
+            what("%s matmul by %s, tiny", bench->isa, r1_tensor_traits(weights[t])->name);
+            r1_op_matmul(bench->b[0], y, fill(x, -1e-38f, 1e-38f), p, 0);
+            for (int i = 0; i < N * O; i++)
+                assert_true(fabsf(((float *)y.data)[i]) <= 1e-36f);
+            r1_op_pack_free(bench->b[0], p);
+            drop_all();
+        }
+}
+
+static void infinities_and_nans_stay_visible(void **state)
+{
+    (void)state;
+    for_each_isa(spoilt);
+}
+
 /* ---- Several weights at once ------------------------------------------------------------- */
 
 static void check_many(const op_bench *bench, int64_t n, int64_t k, r1_dtype xt, int weights)
@@ -343,6 +386,7 @@ int main(void)
         cmocka_unit_test(every_instruction_set_multiplies_floats),
         cmocka_unit_test(every_instruction_set_multiplies_blocks),
         cmocka_unit_test(products_are_added_and_rows_may_lie_apart),
+        cmocka_unit_test(infinities_and_nans_stay_visible),
         cmocka_unit_test(weights_of_mixed_dtypes_share_a_call),
         cmocka_unit_test(a_pack_converts_transposes_and_refills),
         cmocka_unit_test(a_weights_gradient_sums_over_rows),
