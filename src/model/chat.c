@@ -1,0 +1,133 @@
+/* chat.c: messages to prompt text by the model's own template, or ChatML where it has none but
+ * knows ChatML's tokens; and the reasoning of a reply apart from its answer. */
+#include "model/chat.h"
+
+#include <string.h>
+
+#include "model/jinja.h"
+
+#define IM_START  "<|im_start|>"
+#define IM_END    "<|im_end|>"
+#define THINK     "<think>"
+#define THINK_END "</think>"
+
+/* ---- Prompt ------------------------------------------------------------------------------- */
+
+/* plain: the content must be text, for ChatML puts it into the prompt as it is. */
+static r1_status check_messages(const json_t *messages, bool plain, r1_err *err)
+{
+    if (!json_is_array(messages))
+        return r1_fail(err, R1_EARG, "messages: not an array");
+    if (json_array_size(messages) == 0)
+        return r1_fail(err, R1_EARG, "messages: the array is empty");
+    for (size_t i = 0; i < json_array_size(messages); i++) {
+        const json_t *m = json_array_get(messages, i);
+        if (!json_is_object(m))
+            return r1_fail(err, R1_EARG, "messages[%zu]: not an object", i);
+        if (!json_is_string(json_object_get(m, "role")))
+            return r1_fail(err, R1_EARG, "messages[%zu].role: missing or not a string", i);
+        const json_t *content = json_object_get(m, "content");
+        if (plain && !json_is_string(content))
+            return r1_fail(err, R1_EARG, "messages[%zu].content: missing or not a string", i);
+    }
+    return R1_OK;
+}
+
+static r1_status render_chatml(const json_t *messages, bool add_generation_prompt, r1_buf *out,
+                               r1_err *err)
+{
+    R1_TRY(check_messages(messages, true, err));
+    for (size_t i = 0; i < json_array_size(messages); i++) {
+        const json_t *m = json_array_get(messages, i);
+        const json_t *role = json_object_get(m, "role"),
+                     *content = json_object_get(m, "content");
+        r1_buf_puts(out, IM_START);
+        r1_buf_append(out, json_string_value(role), json_string_length(role));
+        r1_buf_putc(out, '\n');
+        r1_buf_append(out, json_string_value(content), json_string_length(content));
+        r1_buf_puts(out, IM_END "\n");
+    }
+    if (add_generation_prompt)
+        r1_buf_puts(out, IM_START "assistant\n");
+    if (out->full)
+        return r1_fail(err, R1_EARG, "messages: the prompt is longer than %zu bytes", out->cap);
+    return R1_OK;
+}
+
+/* A token's text as a string variable; a model without the token leaves the variable undefined,
+ * which prints as nothing. */
+static void set_token(json_t *vars, const r1_tokenizer *t, const char *name, int32_t id)
+{
+    const char *s;
+    size_t n;
+    if (id < 0 || !r1_tokenizer_bytes(t, id, &s, &n))
+        return;
+    json_t *text = json_stringn(s, n);
+    if (text)
+        json_object_set_new(vars, name, text);
+}
+
+/* The variables that transformers gives a template. */
+static json_t *variables(const r1_tokenizer *t, const json_t *messages,
+                         bool add_generation_prompt)
+{
+    json_t *vars = json_object();
+    json_object_set_new(vars, "messages", json_deep_copy(messages));
+    json_object_set_new(vars, "add_generation_prompt", json_boolean(add_generation_prompt));
+    json_object_set_new(vars, "tools", json_null());
+    json_object_set_new(vars, "documents", json_null());
+    set_token(vars, t, "bos_token", r1_tokenizer_bos(t));
+    set_token(vars, t, "eos_token", r1_tokenizer_eos(t));
+    return vars;
+}
+
+r1_status r1_chat_render(const r1_tokenizer *t, const json_t *messages,
+                         bool add_generation_prompt, r1_buf *out, r1_err *err)
+{
+    const char *text = r1_tokenizer_chat_template(t);
+    if (!text && r1_tokenizer_find(t, IM_START) >= 0 && r1_tokenizer_find(t, IM_END) >= 0)
+        return render_chatml(messages, add_generation_prompt, out, err);
+    if (!text)
+        return r1_fail(err, R1_EUNSUPPORTED,
+                       "the model has no chat template; give it plain text to continue");
+    R1_TRY(check_messages(messages, false, err));
+    json_t *vars = variables(t, messages, add_generation_prompt);
+    r1_status status = r1_jinja_render(text, strlen(text), vars, out, err);
+    json_decref(vars);
+    return status == R1_OK ? R1_OK : r1_err_prefix(err, status, "chat");
+}
+
+/* ---- Reply -------------------------------------------------------------------------------- */
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+r1_chat_parts r1_chat_split(const char *text, size_t len, bool inside)
+{
+    const char *end = text + len, *start = text;
+    while (start < end && is_space(*start))
+        start++;
+    bool opened =
+        (size_t)(end - start) >= strlen(THINK) && memcmp(start, THINK, strlen(THINK)) == 0;
+    start = opened ? start + strlen(THINK) : text;
+    const char *close = memmem(start, (size_t)(end - start), THINK_END, strlen(THINK_END));
+    if (!close && (inside || opened))
+        return (r1_chat_parts){start, (size_t)(end - start), end, 0, false};
+    if (!close)
+        return (r1_chat_parts){text, 0, text, len, true};
+    const char *answer = close + strlen(THINK_END);
+    while (answer < end && (*answer == '\n' || *answer == '\r'))
+        answer++;
+    return (r1_chat_parts){start, (size_t)(close - start), answer, (size_t)(end - answer),
+                           true};
+}
+
+bool r1_chat_prompt_opens_think(const char *prompt, size_t len)
+{
+    while (len > 0 && is_space(prompt[len - 1]))
+        len--;
+    size_t n = strlen(THINK);
+    return len >= n && memcmp(prompt + len - n, THINK, n) == 0;
+}
