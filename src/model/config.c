@@ -41,9 +41,9 @@ r1_status r1_config_check(const r1_config *c, const char *subject, r1_err *err)
         return r1_fail(err, R1_EFORMAT,
                        "%s: %d attention heads are not a multiple of %d key heads", subject,
                        c->n_heads, c->n_kv_heads);
-    if (c->head_dim % 2 || c->head_dim > 256)
+    if (c->head_dim < 2 || c->head_dim % 2 || c->head_dim > 256)
         return r1_fail(err, R1_EUNSUPPORTED,
-                       "%s: head width %d, supported are even ones up to 256", subject,
+                       "%s: head width %d, supported are even ones from 2 to 256", subject,
                        c->head_dim);
     if (c->rope_scaling == R1_ROPE_LLAMA3 && c->rope_high_freq <= c->rope_low_freq)
         return r1_fail(err, R1_EFORMAT, "%s: rope high_freq_factor %g is not above low %g",
@@ -305,6 +305,8 @@ r1_status r1_config_from_gguf(const r1_gguf *g, r1_config *out, r1_err *err)
     char key[96];
     snprintf(key, sizeof key, "%s.attention.layer_norm_rms_epsilon", c.arch);
     R1_TRY(r1_gguf_num_opt(g, key, &eps, err));
+    if (!(eps >= 0 && eps <= 1))
+        return r1_fail(err, R1_EFORMAT, "%s: '%s' is %g, outside 0..1", g->path, key, eps);
     c.n_layers = (int)layers;
     c.d_model = (int)d;
     c.n_heads = (int)heads;

@@ -304,9 +304,10 @@ static r1_status refuse_unknown(const r1_model *m, r1_err *err)
     size_t n = f->gguf ? (size_t)f->gguf->n_tensor : r1_safetensors_count(f->safetensors);
     for (size_t i = 0; i < n; i++) {
         char name[128];
+        r1_gguf_str s = f->gguf ? f->gguf->tensor[i].name : (r1_gguf_str){NULL, 0};
         if (f->gguf)
-            snprintf(name, sizeof name, "%.*s", (int)(f->gguf->tensor[i].name.n & 127),
-                     f->gguf->tensor[i].name.s);
+            snprintf(name, sizeof name, "%.*s", (int)(s.n < sizeof name ? s.n : sizeof name),
+                     s.s);
         else
             snprintf(name, sizeof name, "%s", r1_safetensors_at(f->safetensors, i)->name);
         const char *dot = strrchr(name, '.');
@@ -672,6 +673,23 @@ static r1_status save_weights(const r1_model *m, const char *dir, r1_dtype dtype
     return s;
 }
 
+/* What ends a generation: one id, or a list whose first is the tokenizer's EOS; NULL = none. */
+static json_t *end_ids(const r1_tokenizer *tok)
+{
+    const int32_t eos = r1_tokenizer_eos(tok);
+    if (eos < 0)
+        return NULL;
+    json_t *list = json_array();
+    json_array_append_new(list, json_integer(eos));
+    for (int32_t i = 0; i < r1_tokenizer_size(tok); i++)
+        if (i != eos && r1_tokenizer_is_eos(tok, i))
+            json_array_append_new(list, json_integer(i));
+    if (json_array_size(list) > 1)
+        return list;
+    json_decref(list);
+    return json_integer(eos);
+}
+
 static r1_status save_files(const r1_model *m, const char *dir, r1_dtype dtype, r1_err *err)
 {
     const char *name = dtype == R1_F32 ? "float32" : dtype == R1_BF16 ? "bfloat16" : "float16";
@@ -680,8 +698,9 @@ static r1_status save_files(const r1_model *m, const char *dir, r1_dtype dtype, 
     json_t *generation = json_object();
     if (bos >= 0)
         json_object_set_new(generation, "bos_token_id", json_integer(bos));
-    if (eos >= 0)
-        json_object_set_new(generation, "eos_token_id", json_integer(eos));
+    json_t *ends = end_ids(m->tok);
+    if (ends)
+        json_object_set_new(generation, "eos_token_id", ends);
     R1_TRY(save_json(dir, "generation_config.json", generation, err));
     R1_TRY(r1_tokenizer_save(m->tok, dir, err));
     return save_weights(m, dir, dtype, err);
