@@ -1,5 +1,4 @@
 /* cmd_eval.c: `r1 eval` measures a model on the problems of a built-in task. */
-#include <limits.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -40,7 +39,7 @@ static const r1_opt rows[] = {
      .type = R1_OPT_INT,
      .offset = AT(problems),
      .def = "200",
-     .max = INT_MAX,
+     .max = 1 << 20,
      .arg = "N",
      .help = "How many problems, always the same ones; 0 is all of the split."},
     {.name = "samples",
@@ -70,7 +69,7 @@ static const r1_opt rows[] = {
      .type = R1_OPT_INT,
      .offset = AT(max_tokens),
      .def = "0",
-     .max = INT_MAX,
+     .max = 1 << 20,
      .arg = "N",
      .help = "Tokens of a completion at most; 0 is what the task suggests."},
     {.name = "seed",

@@ -1,5 +1,4 @@
 /* cmd_task.c: `r1 task` shows what the built-in tasks are made of: problems, documents. */
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +22,7 @@ static const r1_opt rows[] = {
      .offset = AT(count),
      .def = "1000",
      .min = 1,
-     .max = INT_MAX,
+     .max = 1 << 30,
      .arg = "N",
      .help = "Make so many; problems come again, in another order, after the split's last."},
     {.name = "seed",
