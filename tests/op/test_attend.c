@@ -78,6 +78,9 @@ static void decoding(layout *l)
     see(l, 0, 64, 0, 0); /* the prefix is all */
     for (int i = 0; i < 20; i++)
         see(l, 0, 0, 340, 350 + i);
+    for (int i = 0; i < 8; i++) /* neighbours that differ in one bound only */
+        see(l, i / 2, 60 + (i + 1) / 2 % 2, 340, 350);
+    see(l, 3, 60, 339, 350);
     close_layout(l);
 }
 
