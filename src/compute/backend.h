@@ -135,7 +135,7 @@ struct r1_backend {
 /* name: "cpu" ("cuda" comes later).  threads 0 = one per core. */
 r1_status r1_backend_open(const char *name, int threads, r1_backend **out, r1_err *err);
 void r1_backend_close(r1_backend *b);
-/* Instruction set in use: "scalar", "avx2", "avx512", "avx512-bf16", "neon".  R1_ISA in the
+/* Instruction set in use: "scalar", "avx2", "avx512", "avx512bf16", "neon".  R1_ISA in the
  * environment forces a lower one. */
 
 const char *r1_backend_isa(const r1_backend *b);
