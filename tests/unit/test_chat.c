@@ -26,9 +26,10 @@ static r1_tokenizer *tokenizer(const char *chat_template, bool chatml)
         json_array_append_new(added, json_pack_ex(&why, 0, "{s:i,s:s,s:b}", "id", i, "content",
                                                   names[i], "special", 1));
     }
-    json_t *root = json_pack("{s:o,s:{s:s,s:o,s:[]},s:{s:s},s:s,s:s}", "added_tokens", added,
-                             "model", "type", "BPE", "vocab", vocab, "merges", "pre_tokenizer",
-                             "type", "ByteLevel", "bos_token", "<s>", "eos_token", "</s>");
+    json_t *root =
+        json_pack("{s:o,s:{s:s,s:o,s:[]},s:{s:s,s:b},s:s,s:s}", "added_tokens", added, "model",
+                  "type", "BPE", "vocab", vocab, "merges", "pre_tokenizer", "type", "ByteLevel",
+                  "add_prefix_space", 0, "bos_token", "<s>", "eos_token", "</s>");
     assert_non_null(root);
     if (chat_template)
         json_object_set_new(root, "chat_template", json_string(chat_template));
