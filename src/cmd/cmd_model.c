@@ -274,13 +274,24 @@ static void print_name(const char *s, int width)
     printf("%*s", n < width ? width - n : 0, "");
 }
 
+/* 134,515,008 */
+static void print_count(int64_t n)
+{
+    char digits[24];
+    int len = snprintf(digits, sizeof digits, "%" PRId64, n);
+    for (int i = 0; i < len; i++)
+        printf("%s%c", i > 0 && (len - i) % 3 == 0 ? "," : "", digits[i]);
+}
+
 static void print_model(const findings *f, int ctx)
 {
     const r1_model *m = f->m;
     const r1_config *c = &m->cfg;
     const r1_tokenizer *t = m->tok;
-    printf("parameters   %.1f million\n", (double)r1_model_count(m) / 1e6);
-    printf("layers       %d of width %d, feed-forward %d\n", c->n_layers, c->d_model, c->d_ff);
+    printf("parameters   ");
+    print_count(r1_model_count(m));
+    printf("\nlayers       %d of width %d, feed-forward %d\n", c->n_layers, c->d_model,
+           c->d_ff);
     printf("attention    %d heads of %d, %d for keys and values\n", c->n_heads, c->head_dim,
            c->n_kv_heads);
     printf("context      %d tokens, RoPE base %g%s\n", c->context, (double)c->rope_theta,
@@ -305,8 +316,9 @@ static void print_text(const findings *f, int ctx)
     } else {
         printf("cannot be run here: ");
         print_name(f->why.msg, 0);
-        printf("\nparameters   %.1f million\n", (double)f->count / 1e6);
-        printf("memory       %.1f MiB of weights", (double)f->bytes / (1 << 20));
+        printf("\nparameters   ");
+        print_count(f->count);
+        printf("\nmemory       %.1f MiB of weights", (double)f->bytes / (1 << 20));
         printf(f->n_unknown ? " and %d tensors of types unknown here\n" : "\n", f->n_unknown);
     }
     const char *key;

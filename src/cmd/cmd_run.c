@@ -448,7 +448,7 @@ static int on_signal(void)
 {
     if (r1_os_interrupted()) {
         r1_os_interrupt_clear();
-        fputs("^C\n", rl_outstream);
+        fputc('\n', rl_outstream); /* readline has shown the ^C */
         rl_replace_line("", 1);
         rl_on_new_line();
         rl_redisplay();

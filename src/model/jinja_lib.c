@@ -785,6 +785,13 @@ static r1_status f_attr(run *r, val v, const val *a, val *out)
     return v.kind == R1_JV_DICT ? R1_OK : r1_jinja_lib_attribute(r, v, a[0], out);
 }
 
+/* What map, select and their kin go through: nothing for any false value. */
+static r1_status items_if_true(run *r, val v, r1_jinja_seq **items)
+{
+    val nothing = r1_jinja_value_undefined("", 0);
+    return r1_jinja_value_iterate(r, r1_jinja_value_truth(v) ? v : nothing, items);
+}
+
 /* The arguments after the first `skip`. */
 static args after(const args *in, size_t skip)
 {
@@ -811,7 +818,7 @@ static r1_status f_map(run *r, val v, const args *in, val *out)
         FAIL(r, "map needs a filter's name or attribute=");
     if (otherwise.kind == R1_JV_NONE)
         otherwise = absent;
-    R1_TRY(r1_jinja_value_iterate(r, v, &items));
+    R1_TRY(items_if_true(r, v, &items));
     R1_TRY(r1_jinja_value_seq(r, R1_JV_GENERATOR, items->n, out));
     for (size_t i = 0; i < items->n; i++) {
         val *to = &out->seq->v[i];
@@ -837,7 +844,7 @@ static r1_status choose(run *r, val v, const args *in, bool by_attribute, bool w
     bool by_test = in->npos > used;
     if (by_test && in->pos[used].kind != R1_JV_STR)
         FAIL(r, "a test's name is %s", r1_jinja_value_type(in->pos[used]));
-    R1_TRY(r1_jinja_value_iterate(r, v, &items));
+    R1_TRY(items_if_true(r, v, &items));
     for (size_t i = 0; i < items->n; i++) {
         val item = items->v[i];
         R1_TRY(r1_jinja_value_charge(r, 1));

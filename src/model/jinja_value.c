@@ -702,15 +702,15 @@ static int64_t clamp(val part, int64_t absent, int64_t n, int64_t low, int64_t h
 r1_status r1_jinja_value_slice(run *r, val v, const val *part, val *out)
 {
     size_t len;
-    *out = r1_jinja_value_undefined("the slice", 9);
     if (v.kind == R1_JV_UNDEFINED)
         return bad_operands(r, "[]", v, v);
     if (v.kind != R1_JV_STR && v.kind != R1_JV_LIST && v.kind != R1_JV_TUPLE &&
         v.kind != R1_JV_RANGE)
-        return R1_OK;
+        FAIL(r, "a slice of %s", r1_jinja_value_type(v));
     for (int i = 0; i < 3; i++)
         if (part[i].kind != R1_JV_NONE && !is_int(part[i]))
-            return R1_OK;
+            FAIL(r, "a slice's bound is %s, an integer is expected",
+                 r1_jinja_value_type(part[i]));
     R1_TRY(r1_jinja_value_length(r, v, &len));
     int64_t n = (int64_t)len, step = part[2].kind == R1_JV_NONE ? 1 : part[2].i;
     if (step == 0)

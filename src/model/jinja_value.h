@@ -137,7 +137,7 @@ r1_status r1_jinja_value_iterate(r1_jinja_run *r, r1_jinja_val v, r1_jinja_seq *
 /* v[key]; undefined when there is none. */
 r1_status r1_jinja_value_item(r1_jinja_run *r, r1_jinja_val v, r1_jinja_val key,
                               r1_jinja_val *out);
-/* v[part[0]:part[1]:part[2]], None for an absent part. */
+/* v[part[0]:part[1]:part[2]], None for an absent part; v is a string, list, tuple or range. */
 r1_status r1_jinja_value_slice(r1_jinja_run *r, r1_jinja_val v, const r1_jinja_val *part,
                                r1_jinja_val *out);
 

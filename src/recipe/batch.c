@@ -5,8 +5,9 @@
 
 void r1_batch_release(r1_batch *b)
 {
-    int32_t *const all[] = {b->ids,       b->pos,     b->key_row, b->prefix_begin, b->prefix_end,
-                            b->key_begin, b->key_end, b->row,     b->target};
+    int32_t *const all[] = {b->ids,          b->pos,        b->key_row,
+                            b->prefix_begin, b->prefix_end, b->key_begin,
+                            b->key_end,      b->row,        b->target};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         r1_mem_free(all[i]);
     *b = (r1_batch){0};
@@ -61,18 +62,20 @@ void r1_batch_target(r1_batch *b, int row, int32_t token)
     b->target[b->targets++] = token;
 }
 
-void r1_batch_document(r1_batch *b, const int32_t *ids, int n, int first_target)
+void r1_batch_document(r1_batch *b, const int32_t *ids, int n, const bool *learn)
 {
-    r1_assert(n >= 1 && first_target >= 1);
-    int first = r1_batch_add(b, ids, n - 1, 0, 0); /* nothing is predicted from the last token */
-    for (int i = first_target; i < n; i++)
-        r1_batch_target(b, first + i - 1, ids[i]);
+    r1_assert(n >= 1);
+    int first =
+        r1_batch_add(b, ids, n - 1, 0, 0); /* nothing is predicted from the last token */
+    for (int i = 1; i < n; i++)
+        if (!learn || learn[i])
+            r1_batch_target(b, first + i - 1, ids[i]);
 }
 
 r1_rows r1_batch_rows(const r1_batch *b)
 {
-    return (r1_rows){b->n,         b->pos,     b->key_row, b->prefix_begin, b->prefix_end,
-                     b->key_begin, b->key_end};
+    return (r1_rows){b->n,          b->pos,       b->key_row, b->prefix_begin,
+                     b->prefix_end, b->key_begin, b->key_end};
 }
 
 void r1_batches_release(r1_batches *l)

@@ -9,9 +9,9 @@
 #include "compute/backend.h"
 
 typedef struct {
-    int n, room;       /* rows */
-    int32_t *ids;      /* (n) */
-    int32_t *pos;      /* (n) and the next six: see r1_rows */
+    int n, room;  /* rows */
+    int32_t *ids; /* (n) */
+    int32_t *pos; /* (n) and the next six: see r1_rows */
     int32_t *key_row;
     int32_t *prefix_begin, *prefix_end;
     int32_t *key_begin, *key_end;
@@ -28,8 +28,8 @@ void r1_batch_reset(r1_batch *b);
 int r1_batch_add(r1_batch *b, const int32_t *ids, int n, int prefix, int prefix_len);
 void r1_batch_target(r1_batch *b, int row, int32_t token);
 
-/* A document: n ids, of which those at index >= first_target (at least 1) are predicted. */
-void r1_batch_document(r1_batch *b, const int32_t *ids, int n, int first_target);
+/* A document of n ids; learn[i]: ids[i] is predicted (i >= 1), NULL = all of them. */
+void r1_batch_document(r1_batch *b, const int32_t *ids, int n, const bool *learn);
 
 r1_rows r1_batch_rows(const r1_batch *b);
 

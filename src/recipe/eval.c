@@ -106,18 +106,23 @@ static void sum_up(const sums *s, int problems, int k, r1_eval_result *out)
 
 /* ---- One sample, one problem ------------------------------------------------------------- */
 
-static void judge_sample(eval *v, const r1_problem *p, const r1_completion *c, r1_verdict *out)
+void r1_eval_text(const r1_tokenizer *tok, const r1_completion *c, r1_buf *out)
 {
     int n = c->n;
-    if (n > 0 && r1_tokenizer_is_eos(v->tok, c->ids[n - 1]))
+    if (n > 0 && r1_tokenizer_is_eos(tok, c->ids[n - 1]))
         n--;
-    r1_buf_reset(&v->text);
+    r1_buf_reset(out);
     for (int i = 0; i < n; i++) {
         const char *bytes;
         size_t len;
-        if (r1_tokenizer_bytes(v->tok, c->ids[i], &bytes, &len))
-            r1_buf_append(&v->text, bytes, len);
+        if (r1_tokenizer_bytes(tok, c->ids[i], &bytes, &len))
+            r1_buf_append(out, bytes, len);
     }
+}
+
+static void judge_sample(eval *v, const r1_problem *p, const r1_completion *c, r1_verdict *out)
+{
+    r1_eval_text(v->tok, c, &v->text);
     r1_trace_stats t;
     bool terminated = c->finish == R1_FINISH_STOP;
     *out = p->verifier->judge(p->answer, v->text.data, v->text.len, terminated);

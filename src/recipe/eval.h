@@ -62,6 +62,9 @@ r1_status r1_eval_task(r1_engine *e, r1_model *m, const r1_task *task, const r1_
                        r1_eval_result *out, r1_eval_sample *kept, int keep, r1_err *err);
 void r1_eval_free_samples(r1_eval_sample *s, int n);
 
+/* A completion as verifiers read it: all its tokens' bytes but an end token's; replaces out. */
+void r1_eval_text(const r1_tokenizer *tok, const r1_completion *c, r1_buf *out);
+
 /* The majority vote of k samples: the first of those with the commonest answer, on a tie with
  * the one seen first; -1 when no sample has an answer. */
 int r1_eval_vote(const r1_verdict *v, int k);

@@ -40,45 +40,118 @@ typedef struct {
 } r1_train_options;
 
 /* The rows of these members for a struct T that has r1_train_options as its member `train`. */
-#define R1_TRAIN_ROWS(T, kind, out, n_steps, lr, beta2, decay)                                 \
-    {"name", 0, R1_OPT_STR, offsetof(T, train.name), kind, 0, 0, NULL, "NAME",                 \
-     "Name of the run in the store."},                                                         \
-    {"model", 0, R1_OPT_STR, offsetof(T, train.model), NULL, 0, 0, NULL, "MODEL",              \
-     "Model to start from."},                                                                  \
-    {"output", 0, R1_OPT_STR, offsetof(T, train.output), out, 0, 0, NULL, "DIR",               \
-     "Directory for the trained model; checkpoints go to DIR.checkpoint."},                    \
-    {"steps", 0, R1_OPT_INT, offsetof(T, train.steps), n_steps, 1, 1e9, NULL, "N",             \
-     "Optimizer steps."},                                                                      \
-    {"learning_rate", 0, R1_OPT_FLOAT, offsetof(T, train.learning_rate), lr, 0, 10, NULL, "X", \
-     "Peak learning rate."},                                                                   \
-    {"schedule", 0, R1_OPT_ENUM, offsetof(T, train.schedule), "cosine", 0, 0,                  \
-     r1_trainer_schedules, "NAME", "Learning rate after the warm-up."},                        \
-    {"min_lr", 0, R1_OPT_FLOAT, offsetof(T, train.min_lr), "0.1", 0, 1, NULL, "X",             \
-     "Where the schedule ends, as a share of learning_rate."},                                 \
-    {"warmup_steps", 0, R1_OPT_INT, offsetof(T, train.warmup_steps), "0", 0, 1e9, NULL, "N",   \
-     "Steps of linear warm-up."},                                                              \
-    {"adam_beta1", 0, R1_OPT_FLOAT, offsetof(T, train.adam_beta1), "0.9", 0, 0.9999, NULL,     \
-     "X", "AdamW's decay of the first moment."},                                               \
-    {"adam_beta2", 0, R1_OPT_FLOAT, offsetof(T, train.adam_beta2), beta2, 0, 0.99999, NULL,    \
-     "X", "AdamW's decay of the second moment."},                                              \
-    {"adam_epsilon", 0, R1_OPT_FLOAT, offsetof(T, train.adam_epsilon), "1e-8", 1e-20, 1, NULL, \
-     "X", "AdamW's epsilon."},                                                                 \
-    {"weight_decay", 0, R1_OPT_FLOAT, offsetof(T, train.weight_decay), decay, 0, 10, NULL,     \
-     "X", "Decoupled weight decay of matrices."},                                              \
-    {"max_grad_norm", 0, R1_OPT_FLOAT, offsetof(T, train.max_grad_norm), "1", 0, 1e9, NULL,    \
-     "X", "Clip the gradient's norm to this; 0 = off."},                                       \
-    {"micro_tokens", 0, R1_OPT_INT, offsetof(T, train.micro_tokens), "2048", 16, 1 << 20,      \
-     NULL, "N", "Tokens of one forward and backward pass at most."},                           \
-    {"recompute", 0, R1_OPT_ENUM, offsetof(T, train.recompute), "auto", 0, 0,                  \
-     r1_trainer_recomputes, "NAME", "Run layers again in the backward pass to save memory."},  \
-    {"compute", 0, R1_OPT_ENUM, offsetof(T, train.compute), "bf16", 0, 0,                      \
-     r1_trainer_computes, "NAME", "Arithmetic of the passes; masters and sums are F32."},      \
-    {"save_steps", 0, R1_OPT_INT, offsetof(T, train.save_steps), "0", 0, 1e9, NULL, "N",       \
-     "Steps between checkpoints; 0 = only when interrupted."},                                 \
-    {"threads", 't', R1_OPT_INT, offsetof(T, train.threads), "0", 0, 256, NULL, "N",           \
-     "Threads; 0 = one per core."},                                                            \
-    {"seed", 0, R1_OPT_U64, offsetof(T, train.seed), "1", 0, 0, NULL, "N",                     \
-     "Seed of data, samples and new weights."}
+#define R1_TRAIN_ROWS(T, kind, out, n_steps, lr, beta2, decay)                              \
+    {"name", 0,    R1_OPT_STR, offsetof(T, train.name),        kind, 0,                     \
+     0,      NULL, "NAME",     "Name of the run in the store."},                            \
+        {"model", 0,    R1_OPT_STR, offsetof(T, train.model), NULL, 0,                      \
+         0,       NULL, "MODEL",    "Model to start from."},                                \
+        {"output",   0,                                                                     \
+         R1_OPT_STR, offsetof(T, train.output),                                             \
+         out,        0,                                                                     \
+         0,          NULL,                                                                  \
+         "DIR",      "Directory for the trained model; checkpoints go to DIR.checkpoint."}, \
+        {"steps", 0,    R1_OPT_INT, offsetof(T, train.steps), n_steps, 1,                   \
+         1e9,     NULL, "N",        "Optimizer steps."},                                    \
+        {"learning_rate",                                                                   \
+         0,                                                                                 \
+         R1_OPT_FLOAT,                                                                      \
+         offsetof(T, train.learning_rate),                                                  \
+         lr,                                                                                \
+         0,                                                                                 \
+         10,                                                                                \
+         NULL,                                                                              \
+         "X",                                                                               \
+         "Peak learning rate."},                                                            \
+        {"schedule",  0,                                                                    \
+         R1_OPT_ENUM, offsetof(T, train.schedule),                                          \
+         "cosine",    0,                                                                    \
+         0,           r1_trainer_schedules,                                                 \
+         "NAME",      "Learning rate after the warm-up."},                                  \
+        {"min_lr",                                                                          \
+         0,                                                                                 \
+         R1_OPT_FLOAT,                                                                      \
+         offsetof(T, train.min_lr),                                                         \
+         "0.1",                                                                             \
+         0,                                                                                 \
+         1,                                                                                 \
+         NULL,                                                                              \
+         "X",                                                                               \
+         "Where the schedule ends, as a share of learning_rate."},                          \
+        {"warmup_steps",                                                                    \
+         0,                                                                                 \
+         R1_OPT_INT,                                                                        \
+         offsetof(T, train.warmup_steps),                                                   \
+         "0",                                                                               \
+         0,                                                                                 \
+         1e9,                                                                               \
+         NULL,                                                                              \
+         "N",                                                                               \
+         "Steps of linear warm-up."},                                                       \
+        {"adam_beta1", 0,    R1_OPT_FLOAT, offsetof(T, train.adam_beta1),       "0.9", 0,   \
+         0.9999,       NULL, "X",          "AdamW's decay of the first moment."},           \
+        {"adam_beta2", 0,    R1_OPT_FLOAT, offsetof(T, train.adam_beta2),        beta2, 0,  \
+         0.99999,      NULL, "X",          "AdamW's decay of the second moment."},          \
+        {"adam_epsilon",                                                                    \
+         0,                                                                                 \
+         R1_OPT_FLOAT,                                                                      \
+         offsetof(T, train.adam_epsilon),                                                   \
+         "1e-8",                                                                            \
+         1e-20,                                                                             \
+         1,                                                                                 \
+         NULL,                                                                              \
+         "X",                                                                               \
+         "AdamW's epsilon."},                                                               \
+        {"weight_decay",                                                                    \
+         0,                                                                                 \
+         R1_OPT_FLOAT,                                                                      \
+         offsetof(T, train.weight_decay),                                                   \
+         decay,                                                                             \
+         0,                                                                                 \
+         10,                                                                                \
+         NULL,                                                                              \
+         "X",                                                                               \
+         "Decoupled weight decay of matrices."},                                            \
+        {"max_grad_norm",                                                                   \
+         0,                                                                                 \
+         R1_OPT_FLOAT,                                                                      \
+         offsetof(T, train.max_grad_norm),                                                  \
+         "1",                                                                               \
+         0,                                                                                 \
+         1e9,                                                                               \
+         NULL,                                                                              \
+         "X",                                                                               \
+         "Clip the gradient's norm to this; 0 = off."},                                     \
+        {"micro_tokens",                                                                    \
+         0,                                                                                 \
+         R1_OPT_INT,                                                                        \
+         offsetof(T, train.micro_tokens),                                                   \
+         "2048",                                                                            \
+         16,                                                                                \
+         1 << 20,                                                                           \
+         NULL,                                                                              \
+         "N",                                                                               \
+         "Tokens of one forward and backward pass at most."},                               \
+        {"recompute", 0,                                                                    \
+         R1_OPT_ENUM, offsetof(T, train.recompute),                                         \
+         "auto",      0,                                                                    \
+         0,           r1_trainer_recomputes,                                                \
+         "NAME",      "Run layers again in the backward pass to save memory."},             \
+        {"compute",   0,                                                                    \
+         R1_OPT_ENUM, offsetof(T, train.compute),                                           \
+         "bf16",      0,                                                                    \
+         0,           r1_trainer_computes,                                                  \
+         "NAME",      "Arithmetic of the passes; masters and sums are F32."},               \
+        {"save_steps", 0,                                                                   \
+         R1_OPT_INT,   offsetof(T, train.save_steps),                                       \
+         "0",          0,                                                                   \
+         1e9,          NULL,                                                                \
+         "N",          "Steps between checkpoints; 0 = only when interrupted."},            \
+        {"threads", 't',  R1_OPT_INT, offsetof(T, train.threads),  "0", 0,                  \
+         256,       NULL, "N",        "Threads; 0 = one per core."},                        \
+    {                                                                                       \
+        "seed", 0, R1_OPT_U64, offsetof(T, train.seed), "1", 0, 0, NULL, "N",               \
+            "Seed of data, samples and new weights."                                        \
+    }
 
 /* Who is told about a run while it goes on; any member may be NULL. */
 typedef struct {
@@ -101,8 +174,8 @@ typedef struct {
 } r1_trainer;
 
 /* o is kept by reference.  max_rows: the longest micro-batch there will be. */
-r1_status r1_trainer_open(r1_model *m, const r1_train_options *o, int max_rows, r1_trainer **out,
-                          r1_err *err);
+r1_status r1_trainer_open(r1_model *m, const r1_train_options *o, int max_rows,
+                          r1_trainer **out, r1_err *err);
 void r1_trainer_close(r1_trainer *t);
 /* Forward, loss and backward of one micro-batch; gradients add up. */
 void r1_trainer_micro(r1_trainer *t, const r1_batch *b, float temperature, r1_loss_fn loss,
@@ -126,8 +199,8 @@ typedef struct {
 
 /* resume: go on from OUTPUT.checkpoint, which must exist. config: JSON, for the store. */
 r1_status r1_trainer_begin(const char *kind, const char *config, const r1_train_options *o,
-                           r1_store *store, const r1_listener *listener, bool resume, r1_run *run,
-                           r1_err *err);
+                           r1_store *store, const r1_listener *listener, bool resume,
+                           r1_run *run, r1_err *err);
 /* The MODEL to open: the checkpoint's when resuming. */
 const char *r1_trainer_model_path(const r1_run *run, char *buffer, size_t size);
 /* Moments and step of the checkpoint, when resuming. */

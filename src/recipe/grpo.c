@@ -1,0 +1,700 @@
+/* grpo.c: GRPO, in the order of the paper; see grpo.h.  The arithmetic of the loss is loss.c's. */
+#include "recipe/grpo.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "engine/engine.h"
+#include "model/chat.h"
+#include "recipe/data.h"
+#include "recipe/eval.h"
+#include "recipe/loss.h"
+#include "recipe/task.h"
+
+#define AT(m) offsetof(r1_grpo_options, m)
+const r1_opt r1_grpo_rows[] = {
+    R1_TRAIN_ROWS(r1_grpo_options, "grpo", "models/grpo", "100", "1e-6", "0.95", "0"),
+    {"task", 0, R1_OPT_STR, AT(task), NULL, 0, 0, NULL, "NAME",
+     "Questions of a built-in task."},
+    {"data", 0, R1_OPT_STR, AT(data), NULL, 0, 0, NULL, "FILE",
+     "JSON lines with \"prompt\", \"answer\" and \"verifier\"."},
+    {"prompts", 0, R1_OPT_INT, AT(prompts), "32", 1, 65536, NULL, "N", "Questions a rollout."},
+    {"num_generations", 0, R1_OPT_INT, AT(num_generations), "16", 2, 4096, NULL, "N",
+     "Completions a question: the group."},
+    {"minibatches", 0, R1_OPT_INT, AT(minibatches), "1", 1, 1024, NULL, "N",
+     "Optimizer steps a rollout."},
+    {"max_completion_length", 0, R1_OPT_INT, AT(max_completion_length), "0", 0, 1 << 20, NULL,
+     "N", "Tokens of a completion at most; 0 = the task's."},
+    {"temperature", 0, R1_OPT_FLOAT, AT(temperature), "1", 0.01, 10, NULL, "X",
+     "Of the samples, and of the log-probabilities."},
+    {"beta", 0, R1_OPT_FLOAT, AT(beta), "0", 0, 100, NULL, "X",
+     "Weight of the KL to the starting model; 0 = no reference."},
+    {"epsilon", 0, R1_OPT_FLOAT, AT(epsilon), "0.2", 0, 1, NULL, "X",
+     "The ratio is clipped below 1 - epsilon ..."},
+    {"epsilon_high", 0, R1_OPT_FLOAT, AT(epsilon_high), "0.2", 0, 100, NULL, "X",
+     "... and above 1 + epsilon_high."},
+    {"loss_type", 0, R1_OPT_ENUM, AT(loss_type), "grpo", 0, 0, r1_loss_type_names, "NAME",
+     "How tokens are averaged."},
+    {"scale_rewards", 0, R1_OPT_ENUM, AT(scale_rewards), "group", 0, 0, r1_loss_scale_names,
+     "NAME", "Whose standard deviation divides the advantages."},
+    {"eval_steps", 0, R1_OPT_INT, AT(eval_steps), "0", 0, 1e9, NULL, "N",
+     "Steps between evaluations on the task's dev split; 0 = none."},
+    {"eval_problems", 0, R1_OPT_INT, AT(eval_problems), "100", 1, 1e6, NULL, "N",
+     "Problems of such an evaluation."},
+    {"eval_samples", 0, R1_OPT_INT, AT(eval_samples), "8", 1, 4096, NULL, "N",
+     "Samples a problem of such an evaluation."},
+    {"decode_batch", 0, R1_OPT_INT, AT(decode_batch), "128", 1, 512, NULL, "N",
+     "Samples that decode together."},
+};
+const int r1_grpo_n_rows = sizeof r1_grpo_rows / sizeof r1_grpo_rows[0];
+
+enum { MAX_METRICS = 64, KEPT_SAMPLES = 4 };
+
+/* One completion, judged. */
+typedef struct {
+    r1_verdict verdict;
+    r1_trace_stats stats;
+    bool terminated;
+    char *text; /* without the end token */
+    size_t len;
+    float *ref; /* (n) the reference's log-probabilities; NULL when beta is 0 */
+} judged;
+
+typedef struct {
+    const r1_grpo_options *o;
+    r1_run *run;
+    r1_model *m, *ref;
+    r1_trainer *t;
+    r1_engine *engine;
+    r1_acts *ref_acts;
+    const r1_task *task;
+    r1_data *data;
+    uint32_t *order; /* of data's epoch */
+    int64_t epoch;
+    /* A rollout: Q problems, their tokens, Q*G completions. */
+    r1_problem *problem; /* [Q] */
+    r1_request *request; /* [Q] */
+    r1_completion *out;  /* [Q*G] */
+    judged *judged;      /* [Q*G] */
+    float *reward, *adv; /* [Q*G] */
+    bool *dead;          /* [Q] */
+    double seconds[4];   /* rollout, verify, reference, update */
+    r1_engine_stats engine_stats;
+    int64_t seen; /* tokens since the start of this process */
+    r1_batches batches;
+    /* Which targets of which batch belong to which completion. */
+    struct segment *segments;
+    int n_segments, segments_room;
+} grpo;
+
+struct segment {
+    int batch, first, sample; /* targets [first, first + out[sample].n) */
+};
+
+enum { ROLLOUT, VERIFY, REFERENCE, UPDATE };
+
+/* ---- Questions ------------------------------------------------------------------------------- */
+
+static r1_status data_problem(grpo *g, uint64_t index, r1_problem *out, r1_err *err)
+{
+    uint32_t n = r1_data_count(g->data);
+    int64_t epoch = (int64_t)(index / n);
+    if (epoch != g->epoch)
+        r1_data_order(g->o->train.seed, (uint64_t)epoch, n, g->order);
+    g->epoch = epoch;
+    const json_t *item = r1_data_item(g->data, g->order[index % n]);
+    const json_t *prompt = json_object_get(item, "prompt");
+    out->verifier = r1_verify_find(json_string_value(json_object_get(item, "verifier")), err);
+    if (!out->verifier)
+        return R1_EARG;
+    out->answer = json_deep_copy(json_object_get(item, "answer"));
+    if (json_is_string(prompt)) {
+        out->prompt = r1_mem_strdup(json_string_value(prompt));
+        return R1_OK;
+    }
+    r1_buf text;
+    r1_buf_init(&text, 0);
+    r1_status s = r1_chat_render(g->m->tok, prompt, true, &text, err);
+    out->prompt = r1_buf_take(&text);
+    return s;
+}
+
+static r1_status ask(grpo *g, int64_t rollout, r1_err *err)
+{
+    const r1_grpo_options *o = g->o;
+    r1_sampling s = r1_sampling_default();
+    s.temperature = o->temperature;
+    s.top_p = 1;
+    s.seed = o->train.seed;
+    s.max_tokens = o->max_completion_length ? o->max_completion_length : g->task->max_tokens;
+    if (g->task && g->task->stop) {
+        s.stop = &g->task->stop;
+        s.n_stop = 1;
+    }
+    for (int q = 0; q < o->prompts; q++) {
+        uint64_t index = (uint64_t)rollout * (uint64_t)o->prompts + (uint64_t)q;
+        r1_problem *p = &g->problem[q];
+        if (g->task)
+            g->task->problem(o->train.seed, R1_SPLIT_TRAIN, index, p);
+        else
+            R1_TRY(data_problem(g, index, p, err));
+        int32_t *ids = NULL;
+        size_t n = 0;
+        R1_TRY(r1_tokenizer_encode(g->m->tok, p->prompt, strlen(p->prompt), true, false, &ids,
+                                   &n, err));
+        g->request[q] = (r1_request){.prompt = ids,
+                                     .n_prompt = (int)n,
+                                     .samples = o->num_generations,
+                                     .sequence = index * (uint64_t)o->num_generations,
+                                     .sampling = s,
+                                     .out = g->out + q * o->num_generations};
+    }
+    return R1_OK;
+}
+
+static void forget(grpo *g)
+{
+    const int samples = g->o->prompts * g->o->num_generations;
+    for (int i = 0; i < samples; i++) {
+        r1_mem_free(g->judged[i].text);
+        r1_mem_free(g->judged[i].ref);
+    }
+    memset(g->judged, 0, (size_t)samples * sizeof *g->judged);
+    r1_engine_free_completions(g->out, samples);
+    for (int q = 0; q < g->o->prompts; q++) {
+        r1_mem_free((int32_t *)(uintptr_t)g->request[q].prompt);
+        g->request[q].prompt = NULL;
+        r1_problem_release(&g->problem[q]);
+    }
+}
+
+/* ---- Rewards and advantages -------------------------------------------------------------------- */
+
+static void judge(grpo *g, int sample)
+{
+    const r1_completion *c = &g->out[sample];
+    const r1_problem *p = &g->problem[sample / g->o->num_generations];
+    judged *j = &g->judged[sample];
+    j->terminated = c->finish == R1_FINISH_STOP;
+    r1_buf text;
+    r1_buf_init(&text, 0);
+    r1_eval_text(g->m->tok, c, &text);
+    j->len = text.len;
+    j->text = r1_buf_take(&text);
+    j->verdict = p->verifier->judge(p->answer, j->text, j->len, j->terminated);
+    g->reward[sample] = (float)j->verdict.reward;
+    if (g->task)
+        g->task->stats(p->answer, j->text, j->len, &j->stats);
+}
+
+static r1_status roll_out(grpo *g, int64_t rollout, r1_err *err)
+{
+    const r1_grpo_options *o = g->o;
+    double start = r1_os_seconds();
+    R1_TRY(ask(g, rollout, err));
+    R1_TRY(r1_engine_run(g->engine, g->request, o->prompts, &g->engine_stats, err));
+    g->seconds[ROLLOUT] = r1_os_seconds() - start;
+    for (int i = 0; i < o->prompts * o->num_generations; i++)
+        if (g->out[i].finish == R1_FINISH_CANCELED)
+            return r1_fail(err, R1_ECANCELED, "interrupted in the rollout after step %d",
+                           g->t->step);
+    start = r1_os_seconds();
+    for (int i = 0; i < o->prompts * o->num_generations; i++)
+        judge(g, i);
+    r1_loss_advantages(g->reward, o->prompts, o->num_generations,
+                       (r1_loss_scale)o->scale_rewards, g->adv, g->dead);
+    g->seconds[VERIFY] = r1_os_seconds() - start;
+    return R1_OK;
+}
+
+/* ---- Update -------------------------------------------------------------------------------------- */
+
+/* Append a completion after its prompt, which stands at rows [prompt, prompt+n) of b: row i
+ * predicts token i+1, the prompt's last row the first. */
+static void add_sample(grpo *g, r1_batch *b, int prompt, int n_prompt, int sample)
+{
+    const r1_completion *c = &g->out[sample];
+    if (g->n_segments == g->segments_room) {
+        g->segments_room = g->segments_room ? 2 * g->segments_room : 256;
+        g->segments =
+            r1_mem_realloc(g->segments, (size_t)g->segments_room * sizeof *g->segments);
+    }
+    g->segments[g->n_segments++] = (struct segment){g->batches.n - 1, b->targets, sample};
+    int first = r1_batch_add(b, c->ids, c->n - 1, prompt, n_prompt);
+    r1_batch_target(b, prompt + n_prompt - 1, c->ids[0]);
+    for (int i = 1; i < c->n; i++)
+        r1_batch_target(b, first + i - 1, c->ids[i]);
+}
+
+/* Pack the groups [begin,end): each prompt once for as many samples as the micro-batch holds. */
+static void pack(grpo *g, int begin, int end)
+{
+    const int G = g->o->num_generations;
+    r1_batches_reset(&g->batches);
+    g->n_segments = 0;
+    for (int q = begin; q < end; q++) {
+        if (g->dead[q] && g->o->beta == 0) /* no gradient comes from it */
+            continue;
+        const r1_request *r = &g->request[q];
+        r1_batch *b = NULL;
+        int prompt = 0;
+        for (int i = q * G; i < (q + 1) * G; i++) {
+            const int rows = g->out[i].n - 1;
+            if (!b || b->n + rows > g->batches.rows) {
+                b = r1_batches_fit(&g->batches, r->n_prompt + rows);
+                prompt = r1_batch_add(b, r->prompt, r->n_prompt, 0, 0);
+            }
+            add_sample(g, b, prompt, r->n_prompt, i);
+        }
+    }
+}
+
+/* Log-probabilities of the packed completions under the starting model. */
+static void score_reference(grpo *g)
+{
+    double start = r1_os_seconds();
+    for (int i = 0; i < g->batches.n && g->ref; i++) {
+        const r1_batch *b = &g->batches.batch[i];
+        r1_rows rows = r1_batch_rows(b);
+        float *lp = R1_NEW_N(float, (size_t)b->targets);
+        r1_tensor hidden = r1_forward_run(g->ref, g->ref_acts, &rows, b->ids, NULL);
+        r1_forward_score(g->ref, g->ref_acts, hidden, b->row, b->target, b->targets,
+                         g->o->temperature, lp, NULL);
+        for (int k = 0; k < g->n_segments; k++) {
+            const struct segment *s = &g->segments[k];
+            if (s->batch != i)
+                continue;
+            size_t bytes = (size_t)g->out[s->sample].n * sizeof *lp;
+            g->judged[s->sample].ref = r1_mem_realloc(g->judged[s->sample].ref, bytes);
+            memcpy(g->judged[s->sample].ref, lp + s->first, bytes);
+        }
+        r1_mem_free(lp);
+    }
+    g->seconds[REFERENCE] += r1_os_seconds() - start;
+}
+
+/* What the loss of one micro-batch needs; the head calls with stretches of its targets. */
+typedef struct {
+    grpo *g;
+    int batch;
+    r1_loss_options o;
+    int sequences;      /* that the loss is averaged over */
+    int64_t all_tokens; /* likewise */
+    r1_loss_stats *stats;
+} micro;
+
+static void grpo_loss(void *ud, int first, int n, const float *lp, const float *entropy,
+                      float *dlp)
+{
+    micro *u = ud;
+    for (int k = 0; k < u->g->n_segments; k++) {
+        const struct segment *s = &u->g->segments[k];
+        const r1_completion *c = &u->g->out[s->sample];
+        int begin = s->first > first ? s->first : first;
+        int end = s->first + c->n < first + n ? s->first + c->n : first + n;
+        if (s->batch != u->batch || begin >= end)
+            continue;
+        const float *ref = u->g->judged[s->sample].ref;
+        int at = begin - s->first;
+        double weight = r1_loss_weight(&u->o, c->n, u->sequences, u->all_tokens);
+        r1_loss_sequence(&u->o, lp + begin - first, c->lp + at, ref ? ref + at : NULL,
+                         end - begin, u->g->adv[s->sample], weight, dlp + begin - first,
+                         u->stats);
+    }
+    for (int i = 0; i < n; i++)
+        u->stats->entropy += (double)entropy[i];
+}
+
+/* One optimizer step on the groups [begin,end). */
+static r1_status update(grpo *g, int begin, int end, r1_loss_stats *stats, double *norm,
+                        r1_err *err)
+{
+    const int G = g->o->num_generations;
+    pack(g, begin, end);
+    score_reference(g);
+    double start = r1_os_seconds();
+    micro u = {.g = g,
+               .o = {(r1_loss_type)g->o->loss_type, g->o->epsilon, g->o->epsilon_high,
+                     g->o->beta, g->request[begin].sampling.max_tokens},
+               .sequences = (end - begin) * G,
+               .stats = stats};
+    for (int i = begin * G; i < end * G; i++)
+        u.all_tokens += g->out[i].n;
+    for (int i = 0; i < g->batches.n; i++) {
+        u.batch = i;
+        if (u.o.type == R1_LOSS_BNPO)
+            u.all_tokens = g->batches.batch[i].targets;
+        r1_trainer_micro(g->t, &g->batches.batch[i], g->o->temperature, grpo_loss, &u);
+    }
+    R1_TRY(r1_trainer_update(g->t, stats->loss, norm, err));
+    r1_engine_forget(g->engine);
+    g->seconds[UPDATE] += r1_os_seconds() - start;
+    return R1_OK;
+}
+
+/* ---- Metrics: TRL's names -------------------------------------------------------------------------- */
+
+typedef struct {
+    r1_metric m[MAX_METRICS];
+    int n;
+} metrics;
+
+static void put(metrics *m, const char *name, double value)
+{
+    r1_assert(m->n < MAX_METRICS);
+    m->m[m->n++] = (r1_metric){name, value};
+}
+
+static double share(double part, double whole)
+{
+    return whole > 0 ? part / whole : 0;
+}
+
+static void put_rewards(metrics *m, const grpo *g)
+{
+    const int Q = g->o->prompts, G = g->o->num_generations, n = Q * G;
+    double sum = 0, squares = 0, formatted = 0;
+    int right_groups = 0, wrong_groups = 0, dead = 0;
+    for (int i = 0; i < n; i++) {
+        sum += (double)g->reward[i];
+        formatted += g->judged[i].verdict.formatted;
+    }
+    double mean = sum / n;
+    for (int i = 0; i < n; i++)
+        squares += ((double)g->reward[i] - mean) * ((double)g->reward[i] - mean);
+    for (int q = 0; q < Q; q++) {
+        int right = 0;
+        for (int i = 0; i < G; i++)
+            right += g->judged[q * G + i].verdict.correct;
+        right_groups += right == G;
+        wrong_groups += right == 0;
+        dead += g->dead[q];
+    }
+    put(m, "reward", mean);
+    put(m, "reward_std", n > 1 ? sqrt(squares / (n - 1)) : 0);
+    put(m, "frac_reward_zero_std", share(dead, Q));
+    put(m, "rewards/format/mean", formatted / n);
+    put(m, "groups/live", Q - dead);
+    put(m, "groups/all_right", right_groups);
+    put(m, "groups/all_wrong", wrong_groups);
+}
+
+static void put_lengths(metrics *m, const grpo *g)
+{
+    const int n = g->o->prompts * g->o->num_generations;
+    double all = 0, ended = 0, right = 0, wrong = 0;
+    int min = INT32_MAX, max = 0, n_ended = 0, n_right = 0;
+    int min_ended = INT32_MAX, max_ended = 0;
+    for (int i = 0; i < n; i++) {
+        int len = g->out[i].n;
+        all += len;
+        min = len < min ? len : min;
+        max = len > max ? len : max;
+        if (g->judged[i].terminated) {
+            n_ended++;
+            ended += len;
+            min_ended = len < min_ended ? len : min_ended;
+            max_ended = len > max_ended ? len : max_ended;
+        }
+        n_right += g->judged[i].verdict.correct;
+        *(g->judged[i].verdict.correct ? &right : &wrong) += len;
+    }
+    put(m, "completions/mean_length", all / n);
+    put(m, "completions/min_length", min);
+    put(m, "completions/max_length", max);
+    put(m, "completions/mean_terminated_length", share(ended, n_ended));
+    put(m, "completions/min_terminated_length", n_ended ? min_ended : 0);
+    put(m, "completions/max_terminated_length", max_ended);
+    put(m, "completions/clipped_ratio", share(n - n_ended, n));
+    put(m, "length/correct_mean", share(right, n_right));
+    put(m, "length/wrong_mean", share(wrong, n - n_right));
+}
+
+/* Does it search, check, go back? (rewards know nothing of this) */
+static void put_emergence(metrics *m, const grpo *g)
+{
+    const int n = g->o->prompts * g->o->num_generations;
+    double thinks = 0, attempts = 0, checks = 0, checked = 0, right = 0, back = 0, repeats = 0;
+    double lines = 0, lines_right = 0;
+    for (int i = 0; i < n; i++) {
+        const r1_trace_stats *s = &g->judged[i].stats;
+        thinks += s->thinks;
+        attempts += s->attempts;
+        checked += s->checks > 0;
+        checks += s->checks;
+        right += s->checks_right;
+        back += s->backtracks;
+        repeats += s->repeats;
+        lines += s->lines;
+        lines_right += s->lines_right;
+    }
+    put(m, "emergence/thinks", thinks / n);
+    put(m, "emergence/attempts", attempts / n);
+    put(m, "emergence/checks", checked / n);
+    put(m, "emergence/checks_right", share(right, checks));
+    put(m, "emergence/backtracks", back / n);
+    put(m, "emergence/repeats", share(repeats, attempts));
+    put(m, "emergence/lines_right", share(lines_right, lines));
+}
+
+static void put_loss(metrics *m, const grpo *g, const r1_loss_stats *s, double norm,
+                     int updates)
+{
+    const double n = (double)s->tokens;
+    put(m, "loss", s->loss / updates);
+    put(m, "grad_norm", norm / updates);
+    put(m, "learning_rate", (double)r1_trainer_rate(&g->o->train, g->t->step));
+    put(m, "entropy", share(s->entropy, n));
+    if (g->o->beta != 0)
+        put(m, "kl", share(s->kl, n));
+    put(m, "clip_ratio/low_mean", share((double)s->low, n));
+    put(m, "clip_ratio/low_min", s->low_min);
+    put(m, "clip_ratio/high_mean", share((double)s->high, n));
+    put(m, "clip_ratio/high_max", s->high_max);
+    put(m, "clip_ratio/region_mean", share((double)(s->low + s->high), n));
+}
+
+/* Sampler against trainer: only the first minibatch still has the sampler's weights. */
+static void put_sampling(metrics *m, const r1_loss_stats *first)
+{
+    const double n = (double)first->tokens;
+    put(m, "sampling/sampling_logp_difference/mean", share(first->difference, n));
+    put(m, "sampling/sampling_logp_difference/max", first->difference_max);
+    put(m, "sampling/importance_sampling_ratio/mean", share(first->ratio, n));
+}
+
+static void put_times(metrics *m, grpo *g, double start)
+{
+    int64_t prompt = 0, completion = 0;
+    for (int q = 0; q < g->o->prompts; q++)
+        prompt += g->request[q].n_prompt * g->o->num_generations;
+    for (int i = 0; i < g->o->prompts * g->o->num_generations; i++)
+        completion += g->out[i].n;
+    g->seen += prompt + completion;
+    put(m, "num_tokens", (double)g->seen);
+    put(m, "step_time", r1_os_seconds() - start);
+    put(m, "time/rollout", g->seconds[ROLLOUT]);
+    put(m, "time/verify", g->seconds[VERIFY]);
+    put(m, "time/reference", g->seconds[REFERENCE]);
+    put(m, "time/update", g->seconds[UPDATE]);
+    put(m, "tokens_per_s/rollout", share((double)completion, g->seconds[ROLLOUT]));
+    put(m, "tokens_per_s/update", share((double)completion, g->seconds[UPDATE]));
+    put(m, "mem/peak_mb", r1_os_peak_mb());
+}
+
+static r1_status put_eval(metrics *m, grpo *g, int before, r1_err *err)
+{
+    const r1_grpo_options *o = g->o;
+    if (!o->eval_steps || !g->task || before / o->eval_steps == g->t->step / o->eval_steps)
+        return R1_OK;
+    r1_eval_options e = {.problems = o->eval_problems,
+                         .samples = o->eval_samples,
+                         .split = R1_SPLIT_DEV,
+                         .temperature = o->temperature,
+                         .top_p = 1,
+                         .max_tokens = o->max_completion_length,
+                         .seed = o->train.seed};
+    r1_eval_result r;
+    R1_TRY(r1_eval_task(g->engine, g->m, g->task, &e, &r, NULL, 0, err));
+    put(m, "eval/pass@1", r.pass1);
+    put(m, "eval/pass@k", r.passk);
+    put(m, "eval/cons@k", r.consk);
+    put(m, "eval/format", r.format);
+    put(m, "eval/mean_length", r.length_mean);
+    put(m, "time/eval", r.seconds);
+    return R1_OK;
+}
+
+/* The commonest silent failures, said once. */
+static void warn(const grpo *g, const metrics *m, int rollout)
+{
+    double clipped = 0, dead = 0;
+    for (int i = 0; i < m->n; i++) {
+        if (!strcmp(m->m[i].name, "completions/clipped_ratio"))
+            clipped = m->m[i].value;
+        if (!strcmp(m->m[i].name, "frac_reward_zero_std"))
+            dead = m->m[i].value;
+    }
+    if (rollout != 0)
+        return;
+    if (clipped > 0.5)
+        r1_trainer_note(g->run,
+                        "%.0f %% of the completions were cut at max_completion_length and "
+                        "may have no reward for that: raise it",
+                        100 * clipped);
+    if (dead == 1)
+        r1_trainer_note(g->run,
+                        "no group has differing rewards: the questions are too hard or too "
+                        "easy for this model, nothing was learnt from them");
+    else if (dead > 0.7)
+        r1_trainer_note(g->run,
+                        "%.0f %% of the groups have equal rewards and teach nothing: raise "
+                        "num_generations or choose other questions",
+                        100 * dead);
+}
+
+/* ---- The loop ------------------------------------------------------------------------------------ */
+
+static int keep_samples(const grpo *g, r1_store_sample *out)
+{
+    const int G = g->o->num_generations;
+    int n = 0;
+    for (int q = 0; q < g->o->prompts && n + 2 <= KEPT_SAMPLES; q++)
+        for (int j = 0; j < 2; j++) {
+            int i = q * G + j;
+            out[n++] = (r1_store_sample){q,
+                                         j,
+                                         g->problem[q].prompt,
+                                         g->judged[i].text,
+                                         (double)g->reward[i],
+                                         (double)g->adv[i],
+                                         g->out[i].n};
+        }
+    return n;
+}
+
+static r1_status one_rollout(grpo *g, int64_t rollout, r1_err *err)
+{
+    const int M = g->o->minibatches, Q = g->o->prompts, before = g->t->step;
+    double start = r1_os_seconds(), norms = 0;
+    r1_loss_stats all = {0}, first = {0};
+    memset(g->seconds, 0, sizeof g->seconds);
+    R1_TRY(roll_out(g, rollout, err));
+    for (int i = 0; i < M && g->t->step < g->o->train.steps; i++) {
+        r1_loss_stats s = {0};
+        double norm;
+        R1_TRY(update(g, Q * i / M, Q * (i + 1) / M, &s, &norm, err));
+        norms += norm;
+        r1_loss_stats_add(&all, &s);
+        if (i == 0)
+            first = s;
+    }
+    metrics m = {.n = 0};
+    put_loss(&m, g, &all, norms, g->t->step - before);
+    put_rewards(&m, g);
+    put_lengths(&m, g);
+    if (g->task)
+        put_emergence(&m, g);
+    put_sampling(&m, &first);
+    put_times(&m, g, start);
+    R1_TRY(put_eval(&m, g, before, err));
+    warn(g, &m, (int)rollout);
+    r1_store_sample kept[KEPT_SAMPLES];
+    int n = keep_samples(g, kept);
+    return r1_trainer_record(g->run, g->t, m.m, m.n, kept, n, rollout + 1, err);
+}
+
+static r1_status loop(grpo *g, r1_err *err)
+{
+    R1_TRY(r1_trainer_restore(g->run, g->t, err));
+    for (int64_t rollout = r1_trainer_position(g->run); g->t->step < g->o->train.steps;
+         rollout++) {
+        r1_status s = one_rollout(g, rollout, err);
+        forget(g);
+        R1_TRY(s);
+    }
+    return R1_OK;
+}
+
+/* ---- Opening ------------------------------------------------------------------------------------- */
+
+static r1_status open_source(grpo *g, r1_err *err)
+{
+    const r1_grpo_options *o = g->o;
+    if (!o->task == !o->data)
+        return r1_fail(err, R1_EARG, "give either task or data, %s",
+                       o->task ? "not both" : "one of them");
+    if (o->task)
+        return (g->task = r1_task_find(o->task, err)) ? R1_OK : R1_EARG;
+    if (!o->max_completion_length)
+        return r1_fail(err, R1_EARG, "data needs max_completion_length");
+    R1_TRY(r1_data_open_jsonl(o->data, &g->data, err));
+    R1_TRY(r1_data_expect_problems(g->data, true, err));
+    g->order = R1_NEW_N(uint32_t, r1_data_count(g->data));
+    g->epoch = -1;
+    return R1_OK;
+}
+
+/* The longest sequence: a prompt and its completion must fit a micro-batch and the context. */
+static int max_rows(const grpo *g)
+{
+    int longest = g->m->cfg.context;
+    int cap = g->o->max_completion_length ? g->o->max_completion_length : g->task->max_tokens;
+    if (cap + 1024 < longest)
+        longest = cap + 1024;
+    return g->o->train.micro_tokens > longest ? g->o->train.micro_tokens : longest;
+}
+
+static r1_status open_models(grpo *g, r1_err *err)
+{
+    const r1_train_options *t = &g->o->train;
+    r1_model_options mo = {t->threads, (r1_compute)t->compute, true};
+    char buffer[4200], path[4096];
+    R1_TRY(r1_model_resolve(r1_trainer_model_path(g->run, buffer, sizeof buffer), path,
+                            sizeof path, err));
+    R1_TRY(r1_model_open_with(path, &mo, &g->m, err));
+    g->batches.rows = max_rows(g);
+    R1_TRY(r1_trainer_open(g->m, t, g->batches.rows, &g->t, err));
+    r1_engine_options eo = r1_engine_default(g->m);
+    eo.max_batch = g->o->decode_batch;
+    R1_TRY(r1_engine_open(g->m, &eo, &g->engine, err));
+    if (g->o->beta == 0)
+        return R1_OK;
+    mo.trainable = false; /* the reference is the model that the run began with */
+    mo.compute = g->m->compute;
+    R1_TRY(r1_model_resolve(t->model, path, sizeof path, err));
+    R1_TRY(r1_model_open_with(path, &mo, &g->ref, err));
+    return r1_forward_open(g->ref, g->batches.rows, false, false, &g->ref_acts, err);
+}
+
+static void open_rollout(grpo *g)
+{
+    const size_t Q = (size_t)g->o->prompts, n = Q * (size_t)g->o->num_generations;
+    g->problem = R1_NEW_N(r1_problem, Q);
+    g->request = R1_NEW_N(r1_request, Q);
+    g->out = R1_NEW_N(r1_completion, n);
+    g->judged = R1_NEW_N(judged, n);
+    g->reward = R1_NEW_N(float, n);
+    g->adv = R1_NEW_N(float, n);
+    g->dead = R1_NEW_N(bool, Q);
+}
+
+static void close_all(grpo *g)
+{
+    void *const all[] = {g->problem, g->request, g->out,   g->judged,  g->reward,
+                         g->adv,     g->dead,    g->order, g->segments};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        r1_mem_free(all[i]);
+    r1_batches_release(&g->batches);
+    r1_forward_close(g->ref_acts);
+    r1_engine_close(g->engine);
+    r1_trainer_close(g->t);
+    r1_model_close(g->ref);
+    r1_model_close(g->m);
+    r1_data_close(g->data);
+}
+
+r1_status r1_grpo_run(const r1_grpo_options *o, const char *config, r1_store *store,
+                      const r1_listener *listener, bool resume, r1_err *err)
+{
+    if (!o->train.model)
+        return r1_fail(err, R1_EARG, "give model: RL starts from one");
+    if (o->minibatches > o->prompts)
+        return r1_fail(err, R1_EARG, "minibatches: %d is more than the %d prompts",
+                       o->minibatches, o->prompts);
+    r1_run run;
+    grpo g = {.o = o, .run = &run};
+    r1_status s = open_source(&g, err);
+    if (s == R1_OK)
+        s = r1_trainer_begin("grpo", config, &o->train, store, listener, resume, &run, err);
+    if (s == R1_OK) {
+        open_rollout(&g);
+        s = open_models(&g, err);
+        if (s == R1_OK)
+            s = loop(&g, err);
+        s = r1_trainer_end(&run, g.m, s, err);
+    }
+    close_all(&g);
+    return s;
+}

@@ -1,0 +1,33 @@
+/* grpo.h: group relative policy optimisation (DeepSeekMath, arXiv 2402.03300; R1, 2501.12948):
+ * sample a group of completions a question, verify them, and move towards those above the group's
+ * mean.  No reward model, no value model. */
+#ifndef R1_GRPO_H
+#define R1_GRPO_H
+
+#include "recipe/trainer.h"
+
+typedef struct {
+    r1_train_options train; /* steps: optimizer steps; a rollout serves `minibatches` of them */
+    const char *task;       /* questions of a built-in task, or ... */
+    const char *data;       /* ... JSON lines with "prompt", "answer", "verifier" */
+    int prompts;            /* Q: questions a rollout */
+    int num_generations;    /* G: completions a question */
+    int minibatches;        /* optimizer steps a rollout, each on its share of the questions */
+    int max_completion_length; /* tokens; 0: the task's */
+    float temperature;
+    float beta;                  /* weight of the KL to the starting model; 0: none */
+    float epsilon, epsilon_high; /* clip range of the ratio: 1 - epsilon .. 1 + epsilon_high */
+    int loss_type;               /* r1_loss_type */
+    int scale_rewards;           /* r1_loss_scale */
+    int eval_steps;              /* steps between evaluations on the dev split; 0: none */
+    int eval_problems, eval_samples;
+    int decode_batch; /* samples that decode together: memory and speed, not the result */
+} r1_grpo_options;
+
+extern const r1_opt r1_grpo_rows[];
+extern const int r1_grpo_n_rows;
+
+r1_status r1_grpo_run(const r1_grpo_options *o, const char *config, r1_store *store,
+                      const r1_listener *listener, bool resume, r1_err *err);
+
+#endif

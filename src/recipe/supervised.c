@@ -1,0 +1,90 @@
+/* supervised.c: the loop of pre-training and SFT; see supervised.h. */
+#include "recipe/supervised.h"
+
+#include "base/os.h"
+
+typedef struct {
+    double loss, entropy; /* sums over the step's targets */
+    int targets;
+} step_sums;
+
+/* Mean cross-entropy: dLoss/dlp = -1/targets. */
+static void cross_entropy(void *ud, int first, int n, const float *lp, const float *entropy,
+                          float *dlp)
+{
+    (void)first;
+    step_sums *s = ud;
+    for (int i = 0; i < n; i++) {
+        s->loss -= (double)lp[i] / s->targets;
+        s->entropy += (double)entropy[i] / s->targets;
+        dlp[i] = -1 / (float)s->targets;
+    }
+}
+
+/* Documents from *position on, as many as fit. */
+static r1_status collect(const r1_corpus *c, int64_t *position, int batch_tokens,
+                         int max_length, r1_batches *out, int *tokens, r1_err *err)
+{
+    r1_batches_reset(out);
+    *tokens = 0;
+    for (;;) {
+        r1_document d = {0};
+        R1_TRY(c->document(c->ud, *position, &d, err));
+        int n = d.n > (size_t)max_length ? max_length : (int)d.n;
+        bool fits = *tokens == 0 || *tokens + n <= batch_tokens;
+        if (fits) {
+            r1_batch_document(r1_batches_fit(out, n - 1), d.ids, n, d.learn);
+            *tokens += n;
+            ++*position;
+        }
+        r1_mem_free(d.ids);
+        r1_mem_free(d.learn);
+        if (!fits)
+            return R1_OK;
+    }
+}
+
+static r1_status train(r1_run *run, r1_trainer *t, const r1_corpus *c, int batch_tokens,
+                       int max_length, r1_batches *batches, r1_err *err)
+{
+    int64_t position = r1_trainer_position(run), seen = 0;
+    R1_TRY(r1_trainer_restore(run, t, err));
+    while (t->step < run->o->steps) {
+        double start = r1_os_seconds(), norm;
+        int tokens;
+        R1_TRY(collect(c, &position, batch_tokens, max_length, batches, &tokens, err));
+        step_sums s = {.targets = r1_batches_targets(batches)};
+        for (int i = 0; i < batches->n; i++)
+            r1_trainer_micro(t, &batches->batch[i], 1, cross_entropy, &s);
+        R1_TRY(r1_trainer_update(t, s.loss, &norm, err));
+        double seconds = r1_os_seconds() - start;
+        seen += tokens;
+        const r1_metric m[] = {
+            {"loss", s.loss},
+            {"grad_norm", norm},
+            {"learning_rate", (double)r1_trainer_rate(run->o, t->step)},
+            {"entropy", s.entropy},
+            {"num_tokens", (double)seen},
+            {"step_time", seconds},
+            {"tokens_per_s", tokens / seconds},
+            {"mem/peak_mb", r1_os_peak_mb()},
+        };
+        R1_TRY(r1_trainer_record(run, t, m, sizeof m / sizeof m[0], NULL, 0, position, err));
+    }
+    return R1_OK;
+}
+
+r1_status r1_supervised_run(r1_run *run, r1_model *m, const r1_corpus *corpus, int batch_tokens,
+                            int max_length, r1_err *err)
+{
+    r1_batches batches = {.rows = run->o->micro_tokens > max_length ? run->o->micro_tokens
+                                                                    : max_length};
+    int rows =
+        batches.rows < batch_tokens || max_length > batch_tokens ? batches.rows : batch_tokens;
+    r1_trainer *t;
+    R1_TRY(r1_trainer_open(m, run->o, rows, &t, err));
+    r1_status s = train(run, t, corpus, batch_tokens, max_length, &batches, err);
+    r1_batches_release(&batches);
+    r1_trainer_close(t);
+    return s;
+}

@@ -1,0 +1,366 @@
+/* trainer.c: the optimizer, the schedule, checkpoints and the record of a run; see trainer.h. */
+#include "recipe/trainer.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "model/safetensors.h"
+
+const char *const r1_trainer_schedules[] = {"constant", "cosine", "linear", NULL};
+const char *const r1_trainer_recomputes[] = {"auto", "off", "on", NULL};
+const char *const r1_trainer_computes[] = {"auto", "f32", "bf16", NULL};
+
+/* ---- Optimizer ------------------------------------------------------------------------------- */
+
+float r1_trainer_rate(const r1_train_options *o, int step)
+{
+    if (step <= o->warmup_steps)
+        return o->learning_rate * (float)step / (float)(o->warmup_steps ? o->warmup_steps : 1);
+    int left = o->steps - o->warmup_steps;
+    double t = left > 0 ? (double)(step - o->warmup_steps) / left : 1; /* 0..1 */
+    t = t > 1 ? 1 : t;
+    double low = (double)o->min_lr, share = 1;
+    if (o->schedule == R1_SCHEDULE_COSINE)
+        share = low + (1 - low) * 0.5 * (1 + cos(3.14159265358979323846 * t));
+    if (o->schedule == R1_SCHEDULE_LINEAR)
+        share = low + (1 - low) * (1 - t);
+    return (float)((double)o->learning_rate * share);
+}
+
+/* Are the activations of a micro-batch more than a third of the memory? */
+static bool must_recompute(const r1_model *m, const r1_train_options *o, int rows)
+{
+    if (o->recompute != R1_RECOMPUTE_AUTO)
+        return o->recompute == R1_RECOMPUTE_ON;
+    return r1_forward_bytes(m, rows, true, false) > r1_os_memory_bytes() / 3;
+}
+
+static r1_status open_moments(r1_trainer *t, r1_err *err)
+{
+    const r1_model *m = t->m;
+    for (int i = 0; i < m->n_params; i++)
+        t->bytes += 2 * (((size_t)r1_tensor_count(*m->params[i].rows) * 4 + 63) / 64 * 64);
+    R1_TRY(r1_op_alloc(m->backend, t->bytes, &t->block, err));
+    t->moment1 = R1_NEW_N(r1_tensor, (size_t)m->n_params);
+    t->moment2 = R1_NEW_N(r1_tensor, (size_t)m->n_params);
+    char *at = t->block;
+    for (int i = 0; i < m->n_params; i++) {
+        size_t bytes = ((size_t)r1_tensor_count(*m->params[i].rows) * 4 + 63) / 64 * 64;
+        t->moment1[i] = t->moment2[i] = t->grads.grad[i];
+        t->moment1[i].data = at;
+        t->moment2[i].data = at + bytes;
+        at += 2 * bytes;
+    }
+    return R1_OK;
+}
+
+r1_status r1_trainer_open(r1_model *m, const r1_train_options *o, int max_rows,
+                          r1_trainer **out, r1_err *err)
+{
+    r1_trainer *t = R1_NEW(r1_trainer);
+    t->m = m;
+    t->o = o;
+    r1_status s = r1_backward_open(m, &t->grads, err);
+    if (s == R1_OK)
+        s = open_moments(t, err);
+    if (s == R1_OK)
+        s = r1_forward_open(m, max_rows, true, must_recompute(m, o, max_rows), &t->acts, err);
+    if (s != R1_OK) {
+        r1_trainer_close(t);
+        return r1_err_prefix(err, s, "training");
+    }
+    *out = t;
+    return R1_OK;
+}
+
+void r1_trainer_close(r1_trainer *t)
+{
+    if (!t)
+        return;
+    r1_forward_close(t->acts);
+    r1_op_free(t->m->backend, t->block, t->bytes);
+    r1_mem_free(t->moment1);
+    r1_mem_free(t->moment2);
+    r1_backward_close(&t->grads);
+    r1_mem_free(t);
+}
+
+void r1_trainer_micro(r1_trainer *t, const r1_batch *b, float temperature, r1_loss_fn loss,
+                      void *ud)
+{
+    if (b->targets == 0)
+        return;
+    r1_rows rows = r1_batch_rows(b);
+    r1_tensor hidden = r1_forward_run(t->m, t->acts, &rows, b->ids, NULL);
+    r1_backward_run(t->m, t->acts, &t->grads, &rows, b->ids, hidden, b->row, b->target,
+                    b->targets, temperature, loss, ud);
+}
+
+r1_status r1_trainer_update(r1_trainer *t, double loss, double *grad_norm, r1_err *err)
+{
+    r1_model *m = t->m;
+    double sum = 0;
+    for (int i = 0; i < m->n_params; i++)
+        sum += r1_op_sumsq(m->backend, t->grads.grad[i]);
+    R1_TRY(r1_op_sync(m->backend, err));
+    double norm = sqrt(sum);
+    *grad_norm = norm;
+    float rate = r1_trainer_rate(t->o, t->step + 1);
+    if (!isfinite(loss) || !isfinite(norm))
+        return r1_fail(
+            err, R1_ENUMERIC,
+            "step %d: the %s is not finite (learning rate %g); nothing was updated: try "
+            "a lower learning_rate or max_grad_norm",
+            t->step + 1, isfinite(loss) ? "gradient" : "loss", (double)rate);
+    double limit = (double)t->o->max_grad_norm;
+    r1_adamw h = {.lr = rate,
+                  .beta1 = t->o->adam_beta1,
+                  .beta2 = t->o->adam_beta2,
+                  .eps = t->o->adam_epsilon,
+                  .grad_scale = limit > 0 && norm > limit ? (float)(limit / norm) : 1,
+                  .step = ++t->step};
+    for (int i = 0; i < m->n_params; i++) {
+        h.weight_decay = m->params[i].decay ? t->o->weight_decay : 0;
+        r1_op_adamw(m->backend, *m->params[i].rows, t->moment1[i], t->moment2[i],
+                    t->grads.grad[i], &h);
+    }
+    r1_model_refresh(m);
+    r1_backward_zero(&t->grads);
+    return r1_op_sync(m->backend, err);
+}
+
+/* ---- Checkpoints: a directory with model/, optimizer.safetensors and state.json ----------------- */
+
+static r1_status save_moments(const r1_trainer *t, const char *dir, r1_err *err)
+{
+    char path[4200];
+    const int n = t->m->n_params;
+    snprintf(path, sizeof path, "%s/optimizer.safetensors", dir);
+    r1_safetensors_entry *e = R1_NEW_N(r1_safetensors_entry, 2 * (size_t)n);
+    r1_arena names;
+    r1_arena_init(&names);
+    for (int i = 0; i < n; i++) {
+        e[2 * i].name = r1_arena_printf(&names, "%s.exp_avg", t->m->params[i].name);
+        e[2 * i].t = t->moment1[i];
+        e[2 * i + 1].name = r1_arena_printf(&names, "%s.exp_avg_sq", t->m->params[i].name);
+        e[2 * i + 1].t = t->moment2[i];
+    }
+    r1_status s = r1_safetensors_write(path, e, 2 * (size_t)n, NULL, err);
+    r1_arena_release(&names);
+    r1_mem_free(e);
+    return s;
+}
+
+static r1_status save_state(const r1_run *run, const r1_trainer *t, const char *dir,
+                            int64_t position, r1_err *err)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/state.json", dir);
+    r1_os_file *f;
+    R1_TRY(r1_os_file_open(path, &f, err));
+    r1_buf b;
+    r1_buf_init(&b, 0);
+    r1_buf_printf(&b, "{\"step\": %d, \"position\": %lld, \"run\": %lld, \"seed\": %llu}\n",
+                  t->step, (long long)position, (long long)run->id,
+                  (unsigned long long)run->o->seed);
+    r1_os_file_write(f, b.data, b.len);
+    r1_buf_release(&b);
+    return r1_os_file_commit(f, err);
+}
+
+static r1_status fill_checkpoint(const r1_run *run, const r1_trainer *t, const char *dir,
+                                 int64_t position, r1_err *err)
+{
+    char model[4200];
+    snprintf(model, sizeof model, "%s/model", dir);
+    R1_TRY(r1_model_save(t->m, model, R1_F32, err));
+    R1_TRY(save_moments(t, dir, err));
+    return save_state(run, t, dir, position, err);
+}
+
+static r1_status save_checkpoint(const r1_run *run, const r1_trainer *t, int64_t position,
+                                 r1_err *err)
+{
+    char tmp[4096];
+    R1_TRY(r1_os_dir_begin(run->checkpoint, tmp, sizeof tmp, err));
+    r1_status s = fill_checkpoint(run, t, tmp, position, err);
+    if (s != R1_OK) {
+        r1_os_dir_abort(tmp);
+        return r1_err_prefix(err, s, "checkpoint");
+    }
+    return r1_os_dir_commit(tmp, run->checkpoint, err);
+}
+
+static r1_status restore_moment(const r1_safetensors *f, const char *name, const char *kind,
+                                r1_tensor to, r1_backend *b, r1_err *err)
+{
+    char full[128];
+    snprintf(full, sizeof full, "%s.%s", name, kind);
+    const r1_safetensors_entry *e = r1_safetensors_find(f, full);
+    if (!e || e->t.dtype != R1_F32 || r1_tensor_count(e->t) != r1_tensor_count(to))
+        return r1_fail(err, R1_EFORMAT,
+                       "optimizer.safetensors: '%s' is missing or has another shape", full);
+    r1_op_copy_in(b, to, e->t.data, (size_t)r1_tensor_count(to) * 4);
+    return R1_OK;
+}
+
+r1_status r1_trainer_restore(const r1_run *run, r1_trainer *t, r1_err *err)
+{
+    if (!run->resumed)
+        return R1_OK;
+    char path[4200];
+    snprintf(path, sizeof path, "%s/optimizer.safetensors", run->checkpoint);
+    r1_safetensors *f;
+    R1_TRY(r1_safetensors_open(path, &f, err));
+    r1_status s = R1_OK;
+    for (int i = 0; i < t->m->n_params && s == R1_OK; i++) {
+        const char *name = t->m->params[i].name;
+        s = restore_moment(f, name, "exp_avg", t->moment1[i], t->m->backend, err);
+        if (s == R1_OK)
+            s = restore_moment(f, name, "exp_avg_sq", t->moment2[i], t->m->backend, err);
+    }
+    r1_safetensors_close(f);
+    R1_TRY(s);
+    int64_t step;
+    R1_TRY(r1_json_int(run->resumed, run->checkpoint, "step", 0, 1 << 30, &step, err));
+    t->step = (int)step;
+    return R1_OK;
+}
+
+/* ---- The record of a run ------------------------------------------------------------------------ */
+
+static r1_status load_state(r1_run *run, r1_err *err)
+{
+    char path[4200];
+    int64_t id, step, seed;
+    snprintf(path, sizeof path, "%s/state.json", run->checkpoint);
+    if (!r1_os_exists(path))
+        return r1_fail(err, R1_EIO, "%s: there is no checkpoint to resume from",
+                       run->checkpoint);
+    R1_TRY(r1_json_load(path, 1 << 20, &run->resumed, err));
+    R1_TRY(r1_json_int(run->resumed, path, "run", 0, INT64_MAX, &id, err));
+    R1_TRY(r1_json_int(run->resumed, path, "step", 0, 1 << 30, &step, err));
+    R1_TRY(r1_json_int(run->resumed, path, "seed", 0, INT64_MAX, &seed, err));
+    if ((uint64_t)seed != run->o->seed)
+        return r1_fail(err, R1_EARG, "%s: was made with seed %lld, not %llu", run->checkpoint,
+                       (long long)seed, (unsigned long long)run->o->seed);
+    if (step >= run->o->steps)
+        return r1_fail(err, R1_EARG, "%s: has already done %lld of %d steps", run->checkpoint,
+                       (long long)step, run->o->steps);
+    run->id = id;
+    return r1_store_resume(run->store, id, step, err);
+}
+
+static r1_status find_checkpoint(const r1_train_options *o, r1_run *run, r1_err *err)
+{
+    size_t n = strlen(o->output);
+    while (n > 1 && o->output[n - 1] == '/')
+        n--;
+    if (n > 3000)
+        return r1_fail(err, R1_EARG, "output: a path of %zu bytes is too long", n);
+    snprintf(run->checkpoint, sizeof run->checkpoint, "%.*s.checkpoint", (int)n, o->output);
+    return R1_OK;
+}
+
+/* Find out now, not after hours, that the output cannot be written; and never replace a directory
+ * that is not a model's. */
+static r1_status probe_output(const r1_train_options *o, r1_err *err)
+{
+    char tmp[4096], config[4200];
+    snprintf(config, sizeof config, "%s/config.json", o->output);
+    if (r1_os_exists(o->output) && !r1_os_exists(config)) {
+        char **names = NULL;
+        size_t n = 0;
+        if (r1_os_is_dir(o->output))
+            R1_TRY(r1_os_list_dir(o->output, &names, &n, err));
+        for (size_t i = 0; i < n; i++)
+            r1_mem_free(names[i]);
+        r1_mem_free(names);
+        if (n || !r1_os_is_dir(o->output))
+            return r1_fail(err, R1_EIO, "output: %s exists and is not a model's directory",
+                           o->output);
+    }
+    R1_TRY(r1_os_dir_begin(o->output, tmp, sizeof tmp, err));
+    r1_os_dir_abort(tmp);
+    return R1_OK;
+}
+
+r1_status r1_trainer_begin(const char *kind, const char *config, const r1_train_options *o,
+                           r1_store *store, const r1_listener *listener, bool resume,
+                           r1_run *run, r1_err *err)
+{
+    *run = (r1_run){.store = store, .o = o, .listener = listener};
+    R1_TRY(find_checkpoint(o, run, err));
+    R1_TRY(probe_output(o, err));
+    r1_status s = resume ? load_state(run, err)
+                         : r1_store_begin(store, kind, o->name, config, &run->id, err);
+    if (s != R1_OK) {
+        json_decref(run->resumed);
+        run->resumed = NULL;
+    }
+    return s;
+}
+
+const char *r1_trainer_model_path(const r1_run *run, char *buffer, size_t size)
+{
+    if (!run->resumed)
+        return run->o->model;
+    snprintf(buffer, size, "%s/model", run->checkpoint);
+    return buffer;
+}
+
+int64_t r1_trainer_position(const r1_run *run)
+{
+    int64_t at = 0;
+    if (run->resumed)
+        r1_json_int_opt(run->resumed, run->checkpoint, "position", 0, INT64_MAX, &at, NULL);
+    return at;
+}
+
+void r1_trainer_note(const r1_run *run, const char *fmt, ...)
+{
+    if (!run->listener || !run->listener->note)
+        return;
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    run->listener->note(run->listener->ud, text);
+}
+
+r1_status r1_trainer_record(r1_run *run, r1_trainer *t, const r1_metric *m, int n,
+                            const r1_store_sample *samples, int n_samples, int64_t position,
+                            r1_err *err)
+{
+    R1_TRY(r1_store_step(run->store, run->id, t->step, m, n, samples, n_samples, err));
+    if (run->listener && run->listener->step)
+        run->listener->step(run->listener->ud, t->step, run->o->steps, m, n);
+    const bool stop = r1_os_interrupted() && t->step < run->o->steps;
+    if (stop || (run->o->save_steps && t->step % run->o->save_steps == 0))
+        R1_TRY(save_checkpoint(run, t, position, err));
+    if (stop)
+        return r1_fail(err, R1_ECANCELED, "interrupted after step %d; go on with --resume",
+                       t->step);
+    return R1_OK;
+}
+
+r1_status r1_trainer_end(r1_run *run, r1_model *m, r1_status status, r1_err *err)
+{
+    r1_err local = {0};
+    r1_err *e = err ? err : &local;
+    if (status == R1_OK)
+        status = r1_model_save(m, run->o->output, R1_F32, e);
+    const char *text = status == R1_OK          ? "done"
+                       : status == R1_ECANCELED ? "interrupted"
+                                                : "failed";
+    r1_status s = r1_store_end(run->store, run->id, text, status == R1_OK ? NULL : e->msg,
+                               status == R1_OK ? e : NULL);
+    json_decref(run->resumed);
+    run->resumed = NULL;
+    return status == R1_OK ? s : status;
+}
