@@ -1069,7 +1069,7 @@ r1_status r1_jinja_lib_test(run *r, val name, val v, const args *in, bool *out)
     if (kind == IS_LOWER || kind == IS_UPPER) {
         R1_TRY(r1_jinja_value_str(r, v, &v));
         *out = r1_jinja_str_is_case(v, kind == IS_UPPER);
-        return r1_jinja_value_charge(r, v.n / 64);
+        return r1_jinja_value_charge(r, v.n / 8);
     }
     if (kind < IS_EVEN) {
         *out = simple_test(kind, v);

@@ -50,6 +50,9 @@ static r1_status want_int(const run *r, val v, const char *what, int64_t absent,
     return R1_OK;
 }
 
+/* Bytes looked at one character at a time for one step of the budget. */
+#define PER_STEP 8
+
 /* ---- Strip -------------------------------------------------------------------------------- */
 
 static r1_status strip(run *r, val s, val chars, bool left, bool right, val *out)
@@ -101,6 +104,7 @@ static r1_status str_rstrip(run *r, val s, const val *a, val *out)
 static r1_status split_space(run *r, val s, int64_t max, bool from_right, r1_jinja_vec *out)
 {
     r1_jinja_vec words = {0};
+    R1_TRY(r1_jinja_value_charge(r, s.n / PER_STEP));
     for (size_t at = 0; at < s.n;) {
         size_t n = r1_jinja_lex_space(s.s + at, s.n - at);
         if (n > 0) {
@@ -205,7 +209,7 @@ static r1_status split_lines(run *r, val s, bool keep_ends, r1_jinja_vec *out)
     }
     if (from < s.n)
         R1_TRY(r1_jinja_lib_push(r, out, part(s, from, s.n)));
-    return r1_jinja_value_charge(r, s.n / 64);
+    return r1_jinja_value_charge(r, s.n / PER_STEP);
 }
 
 static r1_status str_splitlines(run *r, val s, const val *a, val *out)
@@ -429,6 +433,7 @@ static bool starts_word(const char *s)
 static r1_status recase(run *r, val s, casing how, val *out)
 {
     r1_buf b;
+    R1_TRY(r1_jinja_value_charge(r, s.n / PER_STEP));
     r1_buf_init(&b, R1_JINJA_MAX_OUTPUT);
     bool start = true; /* of what begins with a capital */
     for (size_t at = 0; at < s.n;) {
@@ -511,7 +516,7 @@ static r1_status all_chars(run *r, val s, bool letters, bool digits, bool spaces
               (spaces && r1_jinja_lex_space(s.s + at, s.n - at) > 0);
     }
     *out = r1_jinja_value_bool(all);
-    return r1_jinja_value_charge(r, s.n / 64);
+    return r1_jinja_value_charge(r, s.n / PER_STEP);
 }
 
 static r1_status str_isalpha(run *r, val s, const val *a, val *out)
@@ -542,14 +547,14 @@ static r1_status str_islower(run *r, val s, const val *a, val *out)
 {
     (void)a;
     *out = r1_jinja_value_bool(r1_jinja_str_is_case(s, false));
-    return r1_jinja_value_charge(r, s.n / 64);
+    return r1_jinja_value_charge(r, s.n / PER_STEP);
 }
 
 static r1_status str_isupper(run *r, val s, const val *a, val *out)
 {
     (void)a;
     *out = r1_jinja_value_bool(r1_jinja_str_is_case(s, true));
-    return r1_jinja_value_charge(r, s.n / 64);
+    return r1_jinja_value_charge(r, s.n / PER_STEP);
 }
 
 /* ---- Join and numbers --------------------------------------------------------------------- */
