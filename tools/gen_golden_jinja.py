@@ -112,7 +112,7 @@ CASES = [
     ("text", "just text\n"),
     ("text keeps one of two newlines", "a\n\n"),
     ("carriage returns", "a\r\nb\rc\r\n"),
-    ("unicode text", "\u00e9 \u4f60\u597d \U0001f600 {{ u }}"),
+    ("unicode text", "\xe9 \u4f60\u597d \U0001f600 {{ u }}"),
     ("lone braces", "{ } %} }} #} {a} { {"),
     # whitespace control
     ("trim_blocks", "{% if true %}\n  x\n{% endif %}\n  y\n"),
@@ -120,198 +120,330 @@ CASES = [
     ("lstrip at the start", "   {% set x = 1 %}\n   {{ x }}"),
     ("lstrip not after text", "a   {% if true %}b{% endif %}"),
     ("lstrip after a print", "{{ 1 }}   {% if true %}b{% endif %}"),
-    ("lstrip after a block on its line", "{% if true %}   {% if true %}b{% endif %}{% endif %}"),
+    ("lstrip after a block on its line",
+     "{% if true %}   {% if true %}b{% endif %}{% endif %}"),
     ("minus", "a \n {%- if true -%} \n b \n {%- endif -%} \n c"),
     ("minus print", "a \n {{- 1 -}} \n b"),
     ("minus comment", "a \n {#- x -#} \n b {#  y #}\n c"),
     ("plus", "a\n   {%+ if true +%}\nb\n{% endif %}"),
     ("comment trims", "a\n{# one #}\n{# two\nlines #}\nb"),
-    ("unicode space", "a\u00a0\u3000{%- if true -%}\u2003b{% endif %}"),
+    ("unicode space", "a\xa0\u3000{%- if true -%}\u2003b{% endif %}"),
     ("raw", "a {% raw %}{{ x }} {% if %}{% endraw %} b"),
     ("raw trims", "  {%- raw -%}  {{ x }}  {%- endraw -%}  b\n"),
     ("raw newline", "{% raw %}\n {{ x }}\n {% endraw %}\nb"),
     ("minus in a tag", "{{ 1 -1 }}{{ 3 - 1}}{{-1}}{{ -1 -}}  "),
     # literals
-    ("strings", r"""{{ 'a\n\t\\\'"b' }}{{ "c'\"\x41\u00e9\U0001F600\101\7" ~ 'x' 'y' }}{{ '\d\
-z' }}"""),
-    ("integers", "{{ 0 }} {{ 1_000 }} {{ 0x1F }} {{ 0b101 }} {{ 0o17 }} {{ 9223372036854775807 }}"),
-    ("floats", "{{ 1.0 }} {{ 1e3 }} {{ 1.5e-7 }} {{ 0.1 }} {{ 1e16 }} {{ 123456789012345.6 }}"
-               " {{ 1e15 }} {{ 1e-4 }} {{ 1e-5 }} {{ 1_0.5 }} {{ 1e100 }} {{ 0.1 + 0.2 }}"),
+    ("strings",
+     "{{ 'a\\n\\t\\\\\\'\"b' }}{{ \"c'\\\"\\x41\\u00e9\\U0001F600\\101\\7\" ~ 'x' 'y' }}"
+     "{{ '\\d\\\nz' }}"),
+    ("integers",
+     "{{ 0 }} {{ 1_000 }} {{ 0x1F }} {{ 0b101 }} {{ 0o17 }} {{ 9223372036854775807 }}"),
+    ("floats",
+     "{{ 1.0 }} {{ 1e3 }} {{ 1.5e-7 }} {{ 0.1 }} {{ 1e16 }} {{ 123456789012345.6 }} "
+     "{{ 1e15 }} {{ 1e-4 }} {{ 1e-5 }} {{ 1_0.5 }} {{ 1e100 }} {{ 0.1 + 0.2 }}"),
     ("constants", "{{ true }} {{ True }} {{ false }} {{ False }} {{ none }} {{ None }}"),
     ("lists", "{{ [] }} {{ [1, 'a', none, 2.5, [true]] }} {{ [1,] }}"),
     ("tuples", "{{ () }} {{ (1,) }} {{ (1, 2) }} {{ 1, 2 }} {{ (1) }}"),
     ("dicts", "{{ {} }} {{ {'a': 1, 2: [3], none: {'b': ()}} }} {{ {'a': 1, 'a': 2} }}"),
-    ("repr of strings", "{{ ['a\\'b', 'c\"d', 'e\\'f\"', '\\n\\t\\\\', '\\x7f\\xa0\\u200b\\U000e0001'"
-                        ", u] }}"),
-    ("repr of views", "{{ d.keys() }} {{ {'a': 1}.items() }} {{ [2].copy() if false else 1 }}"
-                      " {{ {'a': 1}.values() }} {{ range(3) }} {{ range(5, 1, -2) }}"),
+    ("repr of strings",
+     "{{ ['a\\'b', 'c\"d', 'e\\'f\"', '\\n\\t\\\\', '\\x7f\\xa0\\u200b\\U000e0001', u] }}"),
+    ("repr of views",
+     "{{ d.keys() }} {{ {'a': 1}.items() }} {{ [2].copy() if false else 1 }} "
+     "{{ {'a': 1}.values() }} {{ range(3) }} {{ range(5, 1, -2) }}"),
     ("namespace repr", "{{ namespace(a=1) }}"),
     # expressions
-    ("arithmetic", "{{ 7 + 2 }} {{ 7 - 9 }} {{ 7 * 3 }} {{ 7 / 2 }} {{ 6 / 2 }} {{ 7 // 2 }}"
-                   " {{ -7 // 2 }} {{ 7 % 3 }} {{ -7 % 3 }} {{ 7 % -3 }} {{ 2 ** 10 }} {{ 2 ** -1 }}"),
-    ("floats in arithmetic", "{{ 7.5 // 2 }} {{ -7.5 // 2 }} {{ -7.5 % 2 }} {{ 1.5 * 2 }} {{ 2 ** 0.5 }}"
-                             " {{ 1 + 1.0 }} {{ 6.0 // 0.1 }} {{ true + true }}"),
-    ("precedence", "{{ 1 + 2 * 3 }} {{ (1 + 2) * 3 }} {{ -2 ** 2 }} {{ 2 ** 3 ** 2 }} {{ 10 - 3 - 2 }}"
-                   " {{ 'a' ~ (1 + 2) }} {{ 'a' + 1 ~ 2 }} {{ not true or true }} {{ 1 if false else 2 if false else 3 }}"),
-    ("unary", "{{ -i }} {{ +i }} {{ - -i }} {{ -f }} {{ -true }} {{ not not 3 }} {{ -i|abs }} {{ -1|abs }}"),
-    ("sequences added", "{{ [1] + [2] }} {{ (1,) + (2,) }} {{ 'ab' * 3 }} {{ 2 * [0] }} {{ 'a' * -1 }}"),
+    ("arithmetic",
+     "{{ 7 + 2 }} {{ 7 - 9 }} {{ 7 * 3 }} {{ 7 / 2 }} {{ 6 / 2 }} {{ 7 // 2 }} "
+     "{{ -7 // 2 }} {{ 7 % 3 }} {{ -7 % 3 }} {{ 7 % -3 }} {{ 2 ** 10 }} {{ 2 ** -1 }}"),
+    ("floats in arithmetic",
+     "{{ 7.5 // 2 }} {{ -7.5 // 2 }} {{ -7.5 % 2 }} {{ 1.5 * 2 }} {{ 2 ** 0.5 }} "
+     "{{ 1 + 1.0 }} {{ 6.0 // 0.1 }} {{ true + true }}"),
+    ("precedence",
+     "{{ 1 + 2 * 3 }} {{ (1 + 2) * 3 }} {{ -2 ** 2 }} {{ 2 ** 3 ** 2 }} {{ 10 - 3 - 2 }} "
+     "{{ 'a' ~ (1 + 2) }} {{ 'a' + 1 ~ 2 }} {{ not true or true }} "
+     "{{ 1 if false else 2 if false else 3 }}"),
+    ("unary",
+     "{{ -i }} {{ +i }} {{ - -i }} {{ -f }} {{ -true }} {{ not not 3 }} {{ -i|abs }} "
+     "{{ -1|abs }}"),
+    ("sequences added",
+     "{{ [1] + [2] }} {{ (1,) + (2,) }} {{ 'ab' * 3 }} {{ 2 * [0] }} {{ 'a' * -1 }}"),
     ("concat", "{{ 1 ~ 'a' ~ none ~ [1] ~ missing ~ 1.0 }}"),
-    ("comparison", "{{ 1 < 2 }} {{ 2 <= 1 }} {{ 'a' < 'b' }} {{ 1 == 1.0 }} {{ 1 == true }} {{ 'a' != 'a' }}"
-                   " {{ [1, 2] < [1, 3] }} {{ (1,) == [1] }} {{ none == none }} {{ 'A' > 'a' }} {{ 1 == '1' }}"),
+    ("comparison",
+     "{{ 1 < 2 }} {{ 2 <= 1 }} {{ 'a' < 'b' }} {{ 1 == 1.0 }} {{ 1 == true }} "
+     "{{ 'a' != 'a' }} {{ [1, 2] < [1, 3] }} {{ (1,) == [1] }} {{ none == none }} "
+     "{{ 'A' > 'a' }} {{ 1 == '1' }}"),
     ("chained comparison", "{{ 1 < 2 < 3 }} {{ 3 > 2 > 2 }} {{ 1 == 1 in [1] }}"),
     ("dict equality", "{{ {'a': 1, 'b': [2]} == {'b': [2], 'a': 1} }} {{ {'a': 1} == {} }}"),
-    ("in", "{{ 'ell' in s }} {{ 1 in xs }} {{ 9 not in xs }} {{ 'b' in d }} {{ 'q' in d }} {{ '' in e }}"
-           " {{ 1 in d.a }} {{ 'x' in missing }} {{ 1 in range(2) }} {{ 'a' in d.keys() }}"),
-    ("and or", "{{ 1 and 2 }} {{ 0 and 2 }} {{ 0 or 'x' }} {{ e or n }} {{ not e }} {{ t and not n }}"),
+    ("in",
+     "{{ 'ell' in s }} {{ 1 in xs }} {{ 9 not in xs }} {{ 'b' in d }} {{ 'q' in d }} "
+     "{{ '' in e }} {{ 1 in d.a }} {{ 'x' in missing }} {{ 1 in range(2) }} "
+     "{{ 'a' in d.keys() }}"),
+    ("and or",
+     "{{ 1 and 2 }} {{ 0 and 2 }} {{ 0 or 'x' }} {{ e or n }} {{ not e }} {{ t and not n }}"),
     ("inline if", "{{ 'a' if t }}{{ 'b' if n }}{{ 'c' if n else 'd' }}"),
     ("and short-circuits", "{{ false and missing.x }}{{ true or missing.x }}"),
-    ("truth", "{% for v in [0, 0.0, '', [], {}, (), none, false, 1, 'a', [0], {'a': 1}] %}"
-              "{{ 1 if v else 0 }}{% endfor %}"),
+    ("truth",
+     "{% for v in [0, 0.0, '', [], {}, (), none, false, 1, 'a', [0], {'a': 1}] %}"
+     "{{ 1 if v else 0 }}{% endfor %}"),
     # items and attributes
-    ("items", "{{ d['b'] }} {{ d.b }} {{ d['a'][1]['x'] }} {{ d.a[1].x }} {{ xs[0] }} {{ xs[-1] }} {{ xs.0 }}"
-              " {{ s[1] }} {{ s[-1] }} {{ u[6] }} {{ xs[true] }}"),
-    ("undefined items", "[{{ d.q }}{{ d['q'] }}{{ xs[9] }}{{ xs['a'] }}{{ s.q }}{{ i.q }}{{ n.q }}{{ missing }}]"),
-    ("method before item", "{{ {'items': 3}['items'] }} {{ {'get': 1}.get('get') }} {{ {'pop': 1}.pop }}"),
-    ("slices", "{{ s[1:4] }}|{{ s[:3] }}|{{ s[-3:] }}|{{ s[::2] }}|{{ s[::-1] }}|{{ xs[1:] }}|{{ xs[:-1] }}|"
-               "{{ xs[::-1] }}|{{ s[5:2] }}|{{ xs[10:] }}|{{ u[6:8] }}|{{ u[::-1] }}|{{ xs[-9:9] }}|{{ s[8:0:-3] }}"),
-    ("slices of nothing", "{{ []|list }}{{ ''[1:] }}{{ ''[::-1] }}{{ (1, 2, 3)[1:] }}{{ range(5)[1:3] }}"),
-    ("calls", "{{ d.get('b') }} {{ d.get('q') }} {{ d.get('q', 5) }} {{ range(1, 4)|list }} {{ dict(a=1, b=2) }}"
-              " {{ dict([('x', 1)]) }} {{ dict({'y': 2}, z=3) }}"),
+    ("items",
+     "{{ d['b'] }} {{ d.b }} {{ d['a'][1]['x'] }} {{ d.a[1].x }} {{ xs[0] }} {{ xs[-1] }} "
+     "{{ xs.0 }} {{ s[1] }} {{ s[-1] }} {{ u[6] }} {{ xs[true] }}"),
+    ("undefined items",
+     "[{{ d.q }}{{ d['q'] }}{{ xs[9] }}{{ xs['a'] }}{{ s.q }}{{ i.q }}{{ n.q }}{{ missing }}"
+     "]"),
+    ("method before item",
+     "{{ {'items': 3}['items'] }} {{ {'get': 1}.get('get') }} {{ {'pop': 1}.pop }}"),
+    ("slices",
+     "{{ s[1:4] }}|{{ s[:3] }}|{{ s[-3:] }}|{{ s[::2] }}|{{ s[::-1] }}|{{ xs[1:] }}"
+     "|{{ xs[:-1] }}|{{ xs[::-1] }}|{{ s[5:2] }}|{{ xs[10:] }}|{{ u[6:8] }}|{{ u[::-1] }}"
+     "|{{ xs[-9:9] }}|{{ s[8:0:-3] }}"),
+    ("slices of nothing",
+     "{{ []|list }}{{ ''[1:] }}{{ ''[::-1] }}{{ (1, 2, 3)[1:] }}{{ range(5)[1:3] }}"),
+    ("calls",
+     "{{ d.get('b') }} {{ d.get('q') }} {{ d.get('q', 5) }} {{ range(1, 4)|list }} "
+     "{{ dict(a=1, b=2) }} {{ dict([('x', 1)]) }} {{ dict({'y': 2}, z=3) }}"),
     # statements
     ("set", "{% set x = 1 %}{{ x }}{% set x = x + 1 %}{{ x }}"),
     ("set several", "{% set a, b = 1, 2 %}{{ a }}{{ b }}{% set (c, d) = 'xy' %}{{ c }}{{ d }}"),
     ("set tuple", "{% set a = 1, 2 %}{{ a }}"),
-    ("set block", "{% set x %}\n  <{{ i }}>\n{% endset %}[{{ x }}]{% set y | upper | trim %}  q {% endset %}[{{ y }}]"),
+    ("set block",
+     "{% set x %}\n  <{{ i }}>\n{% endset %}[{{ x }}]{% set y | upper | trim %} "
+     " q {% endset %}[{{ y }}]"),
     ("set in if", "{% if true %}{% set x = 1 %}{% endif %}{{ x }}"),
-    ("set in for is local", "{% set x = 1 %}{% for q in [1, 2] %}{{ x }}{% set x = 5 %}{{ x }}{% endfor %}{{ x }}"),
-    ("set in for starts anew", "{% for q in [1, 2] %}{% if loop.first %}{% set y = q %}{% endif %}[{{ y }}]{% endfor %}"),
-    ("namespace", "{% set ns = namespace(x=0, l=[]) %}{% for q in xs %}{% set ns.x = ns.x + q %}"
-                  "{% set ns.l = ns.l + [q] %}{% endfor %}{{ ns.x }} {{ ns.l }} {{ ns['x'] }} {{ ns.q is defined }}"),
+    ("set in for is local",
+     "{% set x = 1 %}{% for q in [1, 2] %}{{ x }}{% set x = 5 %}{{ x }}{% endfor %}{{ x }}"),
+    ("set in for starts anew",
+     "{% for q in [1, 2] %}{% if loop.first %}{% set y = q %}{% endif %}[{{ y }}"
+     "]{% endfor %}"),
+    ("namespace",
+     "{% set ns = namespace(x=0, l=[]) %}{% for q in xs %}{% set ns.x = ns.x + q %}"
+     "{% set ns.l = ns.l + [q] %}{% endfor %}{{ ns.x }} {{ ns.l }} {{ ns['x'] }} "
+     "{{ ns.q is defined }}"),
     ("namespace of dict", "{% set ns = namespace({'a': 1}, b=2) %}{{ ns.a + ns.b }}"),
-    ("if", "{% if i > 9 %}a{% elif i > 5 %}b{% elif i > 1 %}c{% else %}d{% endif %}{% if n %}x{% else %}y{% endif %}"),
+    ("if",
+     "{% if i > 9 %}a{% elif i > 5 %}b{% elif i > 1 %}c{% else %}d{% endif %}{% if n %}"
+     "x{% else %}y{% endif %}"),
     ("nested if", "{% if t %}{% if n %}1{% elif t %}2{% endif %}{% endif %}"),
     ("for", "{% for x in xs %}{{ x }},{% endfor %}"),
-    ("for loop variables", "{% for x in 'abc' %}{{ loop.index }}{{ loop.index0 }}{{ loop.revindex }}{{ loop.revindex0 }}"
-                           "{{ loop.first }}{{ loop.last }}{{ loop.length }}{{ loop.depth }}"
-                           "{{ loop.previtem }}{{ loop.nextitem }};{% endfor %}"),
-    ("for previtem", "{% for x in xs %}{{ loop.previtem is defined }}{{ loop.nextitem is defined }}{% endfor %}"),
-    ("for cycle", "{% for x in [1, 1, 2] %}{{ loop.cycle('a', 'b') }}{{ loop.changed(x) }}{% endfor %}"),
-    ("for else", "{% for x in [] %}a{% else %}b{% endfor %}{% for x in missing %}a{% else %}c{% endfor %}"
-                 "{% for x in [1] %}a{% else %}d{% endfor %}"),
-    ("for if", "{% for x in range(9) if x % 2 %}{{ loop.index }}:{{ x }}/{{ loop.length }} {% else %}none{% endfor %}"),
+    ("for loop variables",
+     "{% for x in 'abc' %}{{ loop.index }}{{ loop.index0 }}{{ loop.revindex }}"
+     "{{ loop.revindex0 }}{{ loop.first }}{{ loop.last }}{{ loop.length }}{{ loop.depth }}"
+     "{{ loop.previtem }}{{ loop.nextitem }};{% endfor %}"),
+    ("for previtem",
+     "{% for x in xs %}{{ loop.previtem is defined }}{{ loop.nextitem is defined }}"
+     "{% endfor %}"),
+    ("for cycle",
+     "{% for x in [1, 1, 2] %}{{ loop.cycle('a', 'b') }}{{ loop.changed(x) }}{% endfor %}"),
+    ("for else",
+     "{% for x in [] %}a{% else %}b{% endfor %}{% for x in missing %}a{% else %}"
+     "c{% endfor %}{% for x in [1] %}a{% else %}d{% endfor %}"),
+    ("for if",
+     "{% for x in range(9) if x % 2 %}{{ loop.index }}:{{ x }}/{{ loop.length }} {% else %}"
+     "none{% endfor %}"),
     ("for if none", "{% for x in xs if x > 9 %}x{% else %}none{% endfor %}"),
-    ("for unpacks", "{% for k, v in d.items() %}{{ k }}={{ v }};{% endfor %}"
-                    "{% for a, (b, c) in [(1, (2, 3))] %}{{ a }}{{ b }}{{ c }}{% endfor %}"),
+    ("for unpacks",
+     "{% for k, v in d.items() %}{{ k }}={{ v }};{% endfor %}{% for a, (b, c) in [(1, (2, "
+     "3))] %}{{ a }}{{ b }}{{ c }}{% endfor %}"),
     ("for over dict", "{% for k in d %}{{ k }}{% endfor %}"),
     ("for over text", "{% for c in u %}{{ c }}.{% endfor %}"),
-    ("for nested", "{% for a in [1, 2] %}{% for b in [3, 4] %}{{ a }}{{ b }}{{ loop.index }} {% endfor %}{{ loop.index }};"
-                   "{% endfor %}"),
-    ("for outer loop", "{% for a in [1, 2] %}{% set o = loop %}{% for b in 'xy' %}{{ o.index }}{{ b }}{% endfor %}{% endfor %}"),
-    ("for variable is local", "{% set x = 9 %}{% for x in xs %}{% endfor %}{{ x }}{{ loop is defined }}"),
-    ("break continue", "{% for x in range(9) %}{% if x == 2 %}{% continue %}{% endif %}{% if x == 5 %}{% break %}"
-                       "{% endif %}{{ x }}{% endfor %}."),
-    ("break inner", "{% for a in [1, 2] %}{% for b in [1, 2] %}{% break %}{% endfor %}{{ a }}{% else %}e{% endfor %}"),
+    ("for nested",
+     "{% for a in [1, 2] %}{% for b in [3, 4] %}{{ a }}{{ b }}{{ loop.index }} {% endfor %}"
+     "{{ loop.index }};{% endfor %}"),
+    ("for outer loop",
+     "{% for a in [1, 2] %}{% set o = loop %}{% for b in 'xy' %}{{ o.index }}{{ b }}"
+     "{% endfor %}{% endfor %}"),
+    ("for variable is local",
+     "{% set x = 9 %}{% for x in xs %}{% endfor %}{{ x }}{{ loop is defined }}"),
+    ("break continue",
+     "{% for x in range(9) %}{% if x == 2 %}{% continue %}{% endif %}{% if x == 5 %}"
+     "{% break %}{% endif %}{{ x }}{% endfor %}."),
+    ("break inner",
+     "{% for a in [1, 2] %}{% for b in [1, 2] %}{% break %}{% endfor %}{{ a }}{% else %}"
+     "e{% endfor %}"),
     ("if tuple", "{% if 1, %}a{% endif %}"),
     ("with", "{% with a = 1, b = i %}{{ a }}{{ b }}{% endwith %}{{ a is defined }}"),
     ("filter block", "{% filter upper | replace('A', '-') %}abc {{ s }}{% endfilter %}"),
     ("generation", "{% generation %}x{% endgeneration %}"),
     # macros
-    ("macro", "{% macro m(a, b='B') %}[{{ a }}{{ b }}]{% endmacro %}{{ m(1) }}{{ m(1, 2) }}{{ m(b=3, a=4) }}{{ m() }}"),
-    ("macro scope", "{% set x = 1 %}{% macro m(a=x) %}{{ a }}{{ x }}{{ i }}{% endmacro %}{% set x = 2 %}{{ m() }}"),
-    ("macro returns text", "{% macro m() %} a {% endmacro %}{{ m()|trim }}{{ m()|length }}{% set v = m() %}{{ v ~ 'b' }}"),
-    ("macro calls macro", "{% macro a(n) %}{{ n }}{% if n > 0 %}{{ a(n - 1) }}{% endif %}{% endmacro %}{{ a(5) }}"),
-    ("macro varargs", "{% macro m(a) %}{{ a }}{{ varargs }}{{ kwargs }}{% endmacro %}{{ m(1, 2, 3, k=4) }}"),
+    ("macro",
+     "{% macro m(a, b='B') %}[{{ a }}{{ b }}]{% endmacro %}{{ m(1) }}{{ m(1, 2) }}{{ m(b=3, "
+     "a=4) }}{{ m() }}"),
+    ("macro scope",
+     "{% set x = 1 %}{% macro m(a=x) %}{{ a }}{{ x }}{{ i }}{% endmacro %}{% set x = 2 %}"
+     "{{ m() }}"),
+    ("macro returns text",
+     "{% macro m() %} a {% endmacro %}{{ m()|trim }}{{ m()|length }}{% set v = m() %}"
+     "{{ v ~ 'b' }}"),
+    ("macro calls macro",
+     "{% macro a(n) %}{{ n }}{% if n > 0 %}{{ a(n - 1) }}{% endif %}{% endmacro %}{{ a(5) }}"),
+    ("macro varargs",
+     "{% macro m(a) %}{{ a }}{{ varargs }}{{ kwargs }}{% endmacro %}{{ m(1, 2, 3, k=4) }}"),
     ("macro default uses argument", "{% macro m(a, b=a) %}{{ b }}{% endmacro %}{{ m(3) }}"),
-    ("call block", "{% macro m(a) %}<{{ caller() }}{{ a }}>{% endmacro %}{% call m(1) %}in{% endcall %}"),
-    ("call block with argument", "{% macro m() %}{{ caller(2) }}{% endmacro %}{% call(x) m() %}<{{ x }}>{% endcall %}"),
+    ("call block",
+     "{% macro m(a) %}<{{ caller() }}{{ a }}>{% endmacro %}{% call m(1) %}in{% endcall %}"),
+    ("call block with argument",
+     "{% macro m() %}{{ caller(2) }}{% endmacro %}{% call(x) m() %}<{{ x }}>{% endcall %}"),
     ("macro whitespace", "{%- macro m() -%}\n  x\n{%- endmacro -%}\n[{{ m() }}]"),
     # string methods
-    ("strip", "[{{ '  a '.strip() }}][{{ '  a '.lstrip() }}][{{ '  a '.rstrip() }}][{{ 'xxaxy'.strip('xy') }}]"
-              "[{{ '\u3000a\u00a0'.strip() }}][{{ '\u4f60a\u4f60'.strip('\u4f60') }}]"),
-    ("split", "{{ 'a,b,,c'.split(',') }} {{ ' a  b c '.split() }} {{ 'a,b,c'.split(',', 1) }} {{ ' a b c '.split(none, 1) }}"
-              " {{ ''.split() }} {{ ''.split(',') }} {{ 'a,b,c'.rsplit(',', 1) }} {{ ' a b c '.rsplit(none, 1) }}"
-              " {{ 'a--b'.split('--')[-1] }} {{ 'a b'.split(maxsplit=0) }}"),
-    ("splitlines", "{{ 'a\\nb\\r\\nc\\rd\\x85e\\u2028'.splitlines() }} {{ 'a\\n\\nb'.splitlines(true) }}"),
-    ("partition", "{{ 'a=b=c'.partition('=') }} {{ 'a=b=c'.rpartition('=') }} {{ 'a'.partition('=') }} {{ 'a'.rpartition('=') }}"),
-    ("startswith", "{{ s.startswith('He') }} {{ s.endswith('x') }} {{ s.startswith(('x', 'H')) }} {{ s.endswith('') }}"),
-    ("replace", "{{ s.replace('l', 'L') }} {{ s.replace('l', '', 2) }} {{ 'ab'.replace('', '-') }} {{ 'aaa'.replace('aa', 'b') }}"
-                " {{ 'ab'.replace('', '-', 2) }} {{ '\u4f60'.replace('', '-') }}"),
-    ("case", "{{ s.upper() }} {{ s.lower() }} {{ 'a bC-d'.title() }} {{ 'aBC'.capitalize() }} {{ u.upper() }}"
-             " {{ 'stra\u00dfe'.upper() }} {{ 'aB'.swapcase() }} {{ \"they're x1y\".title() }}"),
-    ("find", "{{ s.find('o') }} {{ s.rfind('o') }} {{ s.find('q') }} {{ u.find('\u597d') }} {{ s.index('W') }} {{ s.count('l') }}"
-             " {{ 'aaaa'.count('aa') }} {{ 'ab'.count('') }}"),
-    ("classes", "{{ '12'.isdigit() }} {{ 'a1'.isalpha() }} {{ 'a1'.isalnum() }} {{ ' '.isspace() }} {{ ''.isspace() }}"
-                " {{ 'aB'.islower() }} {{ 'AB1'.isupper() }} {{ '\u4f60'.isalpha() }}"),
-    ("affixes", "{{ 'abc'.removeprefix('a') }} {{ 'abc'.removesuffix('c') }} {{ 'abc'.removeprefix('x') }}"),
+    ("strip",
+     "[{{ '  a '.strip() }}][{{ '  a '.lstrip() }}][{{ '  a '.rstrip() }}"
+     "][{{ 'xxaxy'.strip('xy') }}][{{ '\u3000a\xa0'.strip() }}"
+     "][{{ '\u4f60a\u4f60'.strip('\u4f60') }}]"),
+    ("split",
+     "{{ 'a,b,,c'.split(',') }} {{ ' a  b c '.split() }} {{ 'a,b,c'.split(',', 1) }} "
+     "{{ ' a b c '.split(none, 1) }} {{ ''.split() }} {{ ''.split(',') }} "
+     "{{ 'a,b,c'.rsplit(',', 1) }} {{ ' a b c '.rsplit(none, 1) }} "
+     "{{ 'a--b'.split('--')[-1] }} {{ 'a b'.split(maxsplit=0) }}"),
+    ("splitlines",
+     "{{ 'a\\nb\\r\\nc\\rd\\x85e\\u2028'.splitlines() }} {{ 'a\\n\\nb'.splitlines(true) }}"),
+    ("partition",
+     "{{ 'a=b=c'.partition('=') }} {{ 'a=b=c'.rpartition('=') }} {{ 'a'.partition('=') }} "
+     "{{ 'a'.rpartition('=') }}"),
+    ("startswith",
+     "{{ s.startswith('He') }} {{ s.endswith('x') }} {{ s.startswith(('x', 'H')) }} "
+     "{{ s.endswith('') }}"),
+    ("replace",
+     "{{ s.replace('l', 'L') }} {{ s.replace('l', '', 2) }} {{ 'ab'.replace('', '-') }} "
+     "{{ 'aaa'.replace('aa', 'b') }} {{ 'ab'.replace('', '-', 2) }} {{ '\u4f60'.replace('', "
+     "'-') }}"),
+    ("case",
+     "{{ s.upper() }} {{ s.lower() }} {{ 'a bC-d'.title() }} {{ 'aBC'.capitalize() }} "
+     "{{ u.upper() }} {{ 'stra\xdfe'.upper() }} {{ 'aB'.swapcase() }} "
+     "{{ \"they're x1y\".title() }}"),
+    ("find",
+     "{{ s.find('o') }} {{ s.rfind('o') }} {{ s.find('q') }} {{ u.find('\u597d') }} "
+     "{{ s.index('W') }} {{ s.count('l') }} {{ 'aaaa'.count('aa') }} {{ 'ab'.count('') }}"),
+    ("classes",
+     "{{ '12'.isdigit() }} {{ 'a1'.isalpha() }} {{ 'a1'.isalnum() }} {{ ' '.isspace() }} "
+     "{{ ''.isspace() }} {{ 'aB'.islower() }} {{ 'AB1'.isupper() }} {{ '\u4f60'.isalpha() }}"),
+    ("affixes",
+     "{{ 'abc'.removeprefix('a') }} {{ 'abc'.removesuffix('c') }} "
+     "{{ 'abc'.removeprefix('x') }}"),
     ("join method", "{{ ', '.join(['a', 'b']) }} {{ ''.join('abc') }} {{ '-'.join([]) }}"),
     ("list methods", "{{ xs.index(2) }} {{ xs.count(1) }} {{ (1, 1).count(1) }}"),
     # filters
-    ("trim filter", "[{{ '  a b '|trim }}][{{ 'xxa'|trim('x') }}][{{ 5|trim }}][{{ missing|trim }}]"),
-    ("length", "{{ s|length }} {{ u|length }} {{ xs|count }} {{ d|length }} {{ missing|length }} {{ range(4)|length }}"),
-    ("default", "{{ missing|default('x') }} {{ n|default('x') }} {{ n|default('x', true) }} {{ ''|d('y', boolean=true) }}"
-                " {{ missing|default }} {{ d.q|default(1) }}"),
-    ("tojson", "{{ d|tojson }} {{ u|tojson }} {{ tools|tojson }} {{ 1.0|tojson }} {{ true|tojson }} {{ (1, 'a')|tojson }}"
-               " {{ '\\n\\t\"\\\\\\x01\\x7f/<>&\\u2028'|tojson }} {{ {1: 2, none: 3, true: 4, 1.5: 5}|tojson }}"),
-    ("tojson indent", "{{ tools|tojson(indent=4) }}\n{{ d|tojson(indent=2) }} {{ []|tojson(indent=2) }} {{ {}|tojson(indent=2) }}"
-                      " {{ [1]|tojson(indent=0) }} {{ [1]|tojson(indent='\\t') }}", {"tools": TOOLS}),
-    ("tojson options", "{{ d|tojson(sort_keys=true) }} {{ u|tojson(ensure_ascii=true) }} {{ d|tojson(separators=(',', ':')) }}"
-                       " {{ d|tojson(true, 1) }}"),
-    ("join", "{{ xs|join }} {{ xs|join(', ') }} {{ [1, none, 'a', missing]|join('-') }} {{ messages|join(',', attribute='role') }}"
-             " {{ 'abc'|join('.') }}"),
-    ("case filters", "{{ s|upper }} {{ s|lower }} {{ 'aBC dE'|capitalize }} {{ \"they're (x) y-z a_b\"|title }} {{ 5|upper }}"
-                     " {{ missing|lower }}"),
-    ("first last", "{{ xs|first }} {{ xs|last }} {{ s|first }} {{ s|last }} [{{ []|first }}{{ []|last }}]"),
+    ("trim filter",
+     "[{{ '  a b '|trim }}][{{ 'xxa'|trim('x') }}][{{ 5|trim }}][{{ missing|trim }}]"),
+    ("length",
+     "{{ s|length }} {{ u|length }} {{ xs|count }} {{ d|length }} {{ missing|length }} "
+     "{{ range(4)|length }}"),
+    ("default",
+     "{{ missing|default('x') }} {{ n|default('x') }} {{ n|default('x', true) }} "
+     "{{ ''|d('y', boolean=true) }} {{ missing|default }} {{ d.q|default(1) }}"),
+    ("tojson",
+     "{{ d|tojson }} {{ u|tojson }} {{ tools|tojson }} {{ 1.0|tojson }} {{ true|tojson }} "
+     "{{ (1, 'a')|tojson }} {{ '\\n\\t\"\\\\\\x01\\x7f/<>&\\u2028'|tojson }} {{ {1: 2, "
+     "none: 3, true: 4, 1.5: 5}|tojson }}"),
+    ("tojson indent",
+     "{{ tools|tojson(indent=4) }}\n{{ d|tojson(indent=2) }} {{ []|tojson(indent=2) }} "
+     "{{ {}|tojson(indent=2) }} {{ [1]|tojson(indent=0) }} {{ [1]|tojson(indent='\\t') }}", {"tools": TOOLS}),
+    ("tojson options",
+     "{{ d|tojson(sort_keys=true) }} {{ u|tojson(ensure_ascii=true) }} "
+     "{{ d|tojson(separators=(',', ':')) }} {{ d|tojson(true, 1) }}"),
+    ("join",
+     "{{ xs|join }} {{ xs|join(', ') }} {{ [1, none, 'a', missing]|join('-') }} "
+     "{{ messages|join(',', attribute='role') }} {{ 'abc'|join('.') }}"),
+    ("case filters",
+     "{{ s|upper }} {{ s|lower }} {{ 'aBC dE'|capitalize }} "
+     "{{ \"they're (x) y-z a_b\"|title }} {{ 5|upper }} {{ missing|lower }}"),
+    ("first last",
+     "{{ xs|first }} {{ xs|last }} {{ s|first }} {{ s|last }} [{{ []|first }}{{ []|last }}]"),
     ("list", "{{ 'abc'|list }} {{ d|list }} {{ (1, 2)|list }} {{ d.items()|list }}"),
     ("string", "{{ 5|string ~ 1.5|string }} {{ [1]|string|length }} {{ 'a'|safe }}"),
-    ("int", "{{ '42'|int }} {{ ' 7 '|int }} {{ 'x'|int }} {{ 'x'|int(3) }} {{ 3.9|int }} {{ -3.9|int }} {{ '2.7'|int }} {{ true|int }}"
-            " {{ 'ff'|int(base=16) }} {{ '0x1f'|int(0, 16) }} {{ none|int }} {{ [1]|int(5) }} {{ '1_000'|int }}"),
-    ("float", "{{ '4.5'|float }} {{ 3|float }} {{ 'x'|float }} {{ 'x'|float(1.5) }} {{ '1e3'|float }} {{ none|float }}"),
-    ("replace filter", "{{ s|replace('l', 'L') }} {{ s|replace('l', 'L', 1) }} {{ 121|replace(1, 3) }}"),
-    ("items filter", "{% for k, v in d|items %}{{ k }}{{ v }}{% endfor %}{% for k, v in missing|items %}x{% endfor %}"),
-    ("map", "{{ messages|map(attribute='role')|list }} {{ words|map('upper')|join }} {{ messages|map(attribute='q', default=1)|list }}"
-            " {{ [[1], [2]]|map(attribute=0)|list }} {{ [{'a': {'b': 1}}]|map(attribute='a.b')|list }} {{ xs|map('string')|list }}"
-            " {{ ['a-b']|map('replace', '-', '+')|first }}"),
-    ("select", "{{ xs|select('odd')|list }} {{ xs|reject('odd')|list }} {{ [0, 1, '', 'a']|select|list }} {{ xs|select('gt', 1)|list }}"
-               " {{ [1, none]|reject('none')|list }} {{ xs|select('in', [1, 2])|list }}"),
-    ("selectattr", "{{ messages|selectattr('role', 'equalto', 'user')|list|length }} {{ messages|rejectattr('role', 'eq', 'user')"
-                   "|map(attribute='role')|list }} {{ messages|selectattr('content')|list|length }}"
-                   " {{ (messages|selectattr('role', '==', 'user')|first).content }} {{ messages|selectattr('q', 'defined')|list }}"),
-    ("generators are true", "{{ 1 if []|select else 0 }} {% set g = xs|map('string') %}{{ g|list }}{{ g|list }}"),
-    ("filters of nothing", "{{ n|select('odd')|list }}{{ n|map('upper')|list }}{{ n|selectattr('x')|list }}"),
+    ("int",
+     "{{ '42'|int }} {{ ' 7 '|int }} {{ 'x'|int }} {{ 'x'|int(3) }} {{ 3.9|int }} "
+     "{{ -3.9|int }} {{ '2.7'|int }} {{ true|int }} {{ 'ff'|int(base=16) }} "
+     "{{ '0x1f'|int(0, 16) }} {{ none|int }} {{ [1]|int(5) }} {{ '1_000'|int }}"),
+    ("float",
+     "{{ '4.5'|float }} {{ 3|float }} {{ 'x'|float }} {{ 'x'|float(1.5) }} "
+     "{{ '1e3'|float }} {{ none|float }}"),
+    ("replace filter",
+     "{{ s|replace('l', 'L') }} {{ s|replace('l', 'L', 1) }} {{ 121|replace(1, 3) }}"),
+    ("items filter",
+     "{% for k, v in d|items %}{{ k }}{{ v }}{% endfor %}{% for k, v in missing|items %}"
+     "x{% endfor %}"),
+    ("map",
+     "{{ messages|map(attribute='role')|list }} {{ words|map('upper')|join }} "
+     "{{ messages|map(attribute='q', default=1)|list }} {{ [[1], "
+     "[2]]|map(attribute=0)|list }} {{ [{'a': {'b': 1}}]|map(attribute='a.b')|list }} "
+     "{{ xs|map('string')|list }} {{ ['a-b']|map('replace', '-', '+')|first }}"),
+    ("select",
+     "{{ xs|select('odd')|list }} {{ xs|reject('odd')|list }} {{ [0, 1, '', "
+     "'a']|select|list }} {{ xs|select('gt', 1)|list }} {{ [1, none]|reject('none')|list }} "
+     "{{ xs|select('in', [1, 2])|list }}"),
+    ("selectattr",
+     "{{ messages|selectattr('role', 'equalto', 'user')|list|length }} "
+     "{{ messages|rejectattr('role', 'eq', 'user')|map(attribute='role')|list }} "
+     "{{ messages|selectattr('content')|list|length }} {{ (messages|selectattr('role', "
+     "'==', 'user')|first).content }} {{ messages|selectattr('q', 'defined')|list }}"),
+    ("generators are true",
+     "{{ 1 if []|select else 0 }} {% set g = xs|map('string') %}{{ g|list }}{{ g|list }}"),
+    ("filters of nothing",
+     "{{ n|select('odd')|list }}{{ n|map('upper')|list }}{{ n|selectattr('x')|list }}"),
     ("reverse", "{{ s|reverse }} {{ xs|reverse|list }} {{ d|reverse|list }}"),
-    ("unique", "{{ [1, 2, 1, 3.0, 3]|unique|list }} {{ words|unique|list }} {{ words|unique(true)|list }}"
-               " {{ messages|unique(attribute='role')|map(attribute='role')|list }}"),
-    ("sort", "{{ xs|sort }} {{ xs|sort(reverse=true) }} {{ words|sort }} {{ words|sort(case_sensitive=true) }} {{ words|sort(reverse=true) }}"
-             " {{ messages|sort(attribute='role')|map(attribute='role')|list }} {{ [[2, 1], [1, 9]]|sort }}"),
-    ("dictsort", "{{ d|dictsort|map('first')|list }} {{ {'a': 2, 'B': 1}|dictsort }} {{ {'a': 2, 'B': 1}|dictsort(by='value') }}"
-                 " {{ {'a': 2, 'B': 1}|dictsort(true) }} {{ {'a': 2, 'B': 1}|dictsort(reverse=true) }}"),
-    ("min max sum", "{{ xs|min }} {{ xs|max }} {{ xs|sum }} {{ words|min }} {{ words|max }} [{{ []|min }}] {{ [1.5, 2]|sum(start=1) }}"
-                    " {{ [{'a': 1}, {'a': 2}]|sum(attribute='a') }} {{ [{'a': 1}, {'a': 2}]|max(attribute='a') }}"),
-    ("abs round", "{{ -5|abs }} {{ j|abs }} {{ (-2.5)|abs }} {{ 2.5|round }} {{ 3.5|round }} {{ 2.675|round(2) }} {{ 2.1|round(0, 'ceil') }}"
-                  " {{ 2.99|round(1, 'floor') }} {{ 7|round }} {{ 1234.5678|round(precision=2) }}"),
-    ("indent", "{{ nl|indent }}|{{ nl|indent(2, true) }}|{{ nl|indent(2, blank=true) }}|{{ nl|indent('> ') }}|{{ 'a\\n'|indent(1) }}|"
-               "{{ ''|indent(2, true) }}|{{ 'a\\n\\n'|indent(1, blank=true) }}"),
-    ("filter chain", "{{ '  A b '|trim|lower|replace(' ', '_')|length }} {{ xs|map('string')|map('int')|sum }}"),
+    ("unique",
+     "{{ [1, 2, 1, 3.0, 3]|unique|list }} {{ words|unique|list }} "
+     "{{ words|unique(true)|list }} "
+     "{{ messages|unique(attribute='role')|map(attribute='role')|list }}"),
+    ("sort",
+     "{{ xs|sort }} {{ xs|sort(reverse=true) }} {{ words|sort }} "
+     "{{ words|sort(case_sensitive=true) }} {{ words|sort(reverse=true) }} "
+     "{{ messages|sort(attribute='role')|map(attribute='role')|list }} {{ [[2, 1], [1, "
+     "9]]|sort }}"),
+    ("dictsort",
+     "{{ d|dictsort|map('first')|list }} {{ {'a': 2, 'B': 1}|dictsort }} {{ {'a': 2, "
+     "'B': 1}|dictsort(by='value') }} {{ {'a': 2, 'B': 1}|dictsort(true) }} {{ {'a': 2, "
+     "'B': 1}|dictsort(reverse=true) }}"),
+    ("min max sum",
+     "{{ xs|min }} {{ xs|max }} {{ xs|sum }} {{ words|min }} {{ words|max }} [{{ []|min }}"
+     "] {{ [1.5, 2]|sum(start=1) }} {{ [{'a': 1}, {'a': 2}]|sum(attribute='a') }} "
+     "{{ [{'a': 1}, {'a': 2}]|max(attribute='a') }}"),
+    ("abs round",
+     "{{ -5|abs }} {{ j|abs }} {{ (-2.5)|abs }} {{ 2.5|round }} {{ 3.5|round }} "
+     "{{ 2.675|round(2) }} {{ 2.1|round(0, 'ceil') }} {{ 2.99|round(1, 'floor') }} "
+     "{{ 7|round }} {{ 1234.5678|round(precision=2) }}"),
+    ("indent",
+     "{{ nl|indent }}|{{ nl|indent(2, true) }}|{{ nl|indent(2, blank=true) }}"
+     "|{{ nl|indent('> ') }}|{{ 'a\\n'|indent(1) }}|{{ ''|indent(2, true) }}"
+     "|{{ 'a\\n\\n'|indent(1, blank=true) }}"),
+    ("filter chain",
+     "{{ '  A b '|trim|lower|replace(' ', '_')|length }} "
+     "{{ xs|map('string')|map('int')|sum }}"),
     ("filter on call", "{{ d.get('c')|upper }} {{ [1, 2]|last + 1 }} {{ 'a' ~ 'b'|upper }}"),
     ("attr filter", "{{ xs|attr('q') is defined }} {{ d|attr('b') is defined }}"),
     # tests
-    ("defined", "{{ i is defined }} {{ missing is defined }} {{ missing is not defined }} {{ d.q is undefined }} {{ d.b is defined }}"
-                " {{ not missing is defined }}"),
-    ("types", "{% for v in [none, true, 1, 1.5, 'a', [1], (1,), {'a': 1}, range(1)] %}{{ v is none }},{{ v is string }},{{ v is number }},"
-              "{{ v is integer }},{{ v is float }},{{ v is boolean }},{{ v is mapping }},{{ v is iterable }},{{ v is sequence }},"
-              "{{ v is true }},{{ v is false }},{{ v is callable }}\n{% endfor %}"),
-    ("types of undefined", "{{ missing is string }} {{ missing is none }} {{ missing is iterable }} {{ missing is sequence }}"
-                           " {{ missing is mapping }} {{ missing is number }}"),
-    ("types of others", "{{ d.keys() is sequence }} {{ d.keys() is iterable }} {{ range is callable }} {{ namespace() is mapping }}"
-                        " {{ xs|map('string') is sequence }} {{ xs|map('string') is iterable }}"),
-    ("comparing tests", "{{ 1 is eq 1 }} {{ 1 is equalto(2) }} {{ 1 is ne 2 }} {{ 1 is lt 2 }} {{ 2 is ge(2) }} {{ 3 is gt 2 }}"
-                        " {{ 'a' is in 'abc' }} {{ 5 is in [1] }} {{ 1 is le 0 }}"),
-    ("number tests", "{{ 3 is odd }} {{ 4 is even }} {{ 9 is divisibleby 3 }} {{ 9 is divisibleby(2) }} {{ none is sameas none }}"),
-    ("case tests", "{{ 'ab' is lower }} {{ 'AB' is upper }} {{ 'Ab' is lower }} {{ '1' is upper }}"),
-    ("tests combine", "{{ i is number and s is string }} {{ i is string or i is number }} {{ 'x' if n is none else 'y' }}"
-                      " {{ xs is iterable and xs is not string }}"),
+    ("defined",
+     "{{ i is defined }} {{ missing is defined }} {{ missing is not defined }} "
+     "{{ d.q is undefined }} {{ d.b is defined }} {{ not missing is defined }}"),
+    ("types",
+     "{% for v in [none, true, 1, 1.5, 'a', [1], (1,), {'a': 1}, range(1)] %}{{ v is none }}"
+     ",{{ v is string }},{{ v is number }},{{ v is integer }},{{ v is float }}"
+     ",{{ v is boolean }},{{ v is mapping }},{{ v is iterable }},{{ v is sequence }}"
+     ",{{ v is true }},{{ v is false }},{{ v is callable }}\n{% endfor %}"),
+    ("types of undefined",
+     "{{ missing is string }} {{ missing is none }} {{ missing is iterable }} "
+     "{{ missing is sequence }} {{ missing is mapping }} {{ missing is number }}"),
+    ("types of others",
+     "{{ d.keys() is sequence }} {{ d.keys() is iterable }} {{ range is callable }} "
+     "{{ namespace() is mapping }} {{ xs|map('string') is sequence }} "
+     "{{ xs|map('string') is iterable }}"),
+    ("comparing tests",
+     "{{ 1 is eq 1 }} {{ 1 is equalto(2) }} {{ 1 is ne 2 }} {{ 1 is lt 2 }} "
+     "{{ 2 is ge(2) }} {{ 3 is gt 2 }} {{ 'a' is in 'abc' }} {{ 5 is in [1] }} "
+     "{{ 1 is le 0 }}"),
+    ("number tests",
+     "{{ 3 is odd }} {{ 4 is even }} {{ 9 is divisibleby 3 }} {{ 9 is divisibleby(2) }} "
+     "{{ none is sameas none }}"),
+    ("case tests",
+     "{{ 'ab' is lower }} {{ 'AB' is upper }} {{ 'Ab' is lower }} {{ '1' is upper }}"),
+    ("tests combine",
+     "{{ i is number and s is string }} {{ i is string or i is number }} "
+     "{{ 'x' if n is none else 'y' }} {{ xs is iterable and xs is not string }}"),
     # undefined
-    ("undefined prints", "[{{ missing }}][{{ missing ~ 'a' }}][{{ missing == missing }}][{{ missing == none }}][{{ not missing }}]"),
+    ("undefined prints",
+     "[{{ missing }}][{{ missing ~ 'a' }}][{{ missing == missing }}][{{ missing == none }}"
+     "][{{ not missing }}]"),
     # templates of models
     ("chatml", CHATML),
     ("chatml without system", CHATML, {"messages": CHAT[1:2]}),
@@ -375,7 +507,8 @@ z' }}"""),
     ("dunder", "{{ xs.__class__.__name__ }}"),
     ("private namespace attribute", "{{ namespace(_x=1) }}"),
     ("break outside", "{% break %}"),
-    ("continue in a macro in a loop", "{% for x in xs %}{% macro m() %}{% continue %}{% endmacro %}{% endfor %}"),
+    ("continue in a macro in a loop",
+     "{% for x in xs %}{% macro m() %}{% continue %}{% endmacro %}{% endfor %}"),
     ("too many arguments", "{% macro m(a) %}{% endmacro %}{{ m(1, 2) }}"),
     ("unknown argument", "{% macro m(a) %}{% endmacro %}{{ m(b=2) }}"),
     ("argument twice", "{% macro m(a) %}{% endmacro %}{{ m(1, a=2) }}"),

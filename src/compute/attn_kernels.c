@@ -172,20 +172,19 @@ R1_INLINE void forward_block(running *s, float *y, const float *q, const float *
                              const float *v, int n, float scale, int kw, int vw)
 {
     float p[KEYS];
-    dots(p, q, k, KEYS, kw);
+    const int whole = (n + 15) / 16 * 16; /* the rest of the block has weight 0 */
+    dots(p, q, k, whole, kw);
     float most = s->most;
     for (int j = 0; j < n; j++) {
         p[j] *= scale;
         most = p[j] > most || p[j] != p[j] ? p[j] : most;
     }
-    for (int j = n; j < KEYS; j++)
-        p[j] = -INFINITY;
     vf sum = v_set(0);
-    for (int j = 0; j < KEYS; j += VW)
+    for (int j = 0; j < whole; j += VW)
         v_store(p + j, v_exp(v_sub(v_load(p + j), v_set(most))));
-    for (int j = n; j < KEYS; j++)
+    for (int j = n; j < whole; j++)
         p[j] = 0;
-    for (int j = 0; j < KEYS; j += VW)
+    for (int j = 0; j < whole; j += VW)
         sum = v_add(sum, v_load(p + j));
     if (most != s->most) {
         float shrink = s->most == -INFINITY ? 0 : expf(s->most - most);
@@ -276,13 +275,14 @@ static void bwd_q(const r1_attn_job *j, int group, int head, int n)
             int left = key_count(j->rows, g->first + i / n) - first;
             if (left <= 0)
                 continue;
+            const int seen = left < m ? left : m, whole = (seen + 15) / 16 * 16;
             float s[KEYS], dp[KEYS], p[KEYS], ds[KEYS];
-            dots(s, q + i * kw, k, KEYS, kw);
-            dots(dp, dy + i * vw, v, KEYS, vw);
-            weights_bwd(p, ds, s, dp, &lse[i], &delta[i], j->scale, KEYS, true);
-            for (int a = left; a < KEYS; a++)
+            dots(s, q + i * kw, k, whole, kw);
+            dots(dp, dy + i * vw, v, whole, vw);
+            weights_bwd(p, ds, s, dp, &lse[i], &delta[i], j->scale, whole, true);
+            for (int a = seen; a < whole; a++)
                 ds[a] = 0;
-            weighted_sum(dq + i * kw, ds, k, KEYS, kw);
+            weighted_sum(dq + i * kw, ds, k, whole, kw);
         }
     }
     for (int i = 0; i < g->n * n; i++)

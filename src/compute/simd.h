@@ -309,7 +309,7 @@ R1_INLINE vf v_ld(const void *p, r1_dtype t, int64_t i, int m)
 {
     if (t == R1_F32) {
         const float *f = (const float *)p + i;
-        if (m == VW)
+        if (VW == 1 || m == VW)
             return v_load(f);
         float part[VW] = {0};
         memcpy(part, f, (size_t)m * sizeof *f);
@@ -317,7 +317,7 @@ R1_INLINE vf v_ld(const void *p, r1_dtype t, int64_t i, int m)
     }
     const uint16_t *h = (const uint16_t *)p + i;
     uint16_t half[VW] = {0};
-    if (m != VW) {
+    if (VW > 1 && m != VW) {
         memcpy(half, h, (size_t)m * sizeof *h);
         h = half;
     }
@@ -328,7 +328,7 @@ R1_INLINE void v_st(void *p, r1_dtype t, int64_t i, int m, vf x)
 {
     if (t == R1_F32) {
         float *f = (float *)p + i;
-        if (m == VW) {
+        if (VW == 1 || m == VW) {
             v_store(f, x);
             return;
         }
@@ -339,12 +339,12 @@ R1_INLINE void v_st(void *p, r1_dtype t, int64_t i, int m, vf x)
     }
     uint16_t *h = (uint16_t *)p + i;
     uint16_t half[VW];
-    uint16_t *to = m == VW ? h : half;
+    uint16_t *to = VW == 1 || m == VW ? h : half;
     if (t == R1_BF16)
         v_store_bf16(to, x);
     else
         v_store_f16(to, x);
-    if (m != VW)
+    if (VW > 1 && m != VW)
         memcpy(h, half, (size_t)m * sizeof *h);
 }
 

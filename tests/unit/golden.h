@@ -60,7 +60,7 @@ static inline float golden_real(const json_t *array, int i)
     return (float)json_number_value(json_array_get(array, (size_t)i));
 }
 
-/* ---- Documents in one call ----------------------------------------------------------------- */
+/* ---- Documents in one call --------------------------------------------------------------- */
 
 enum { BATCH_MAX = 256 };
 

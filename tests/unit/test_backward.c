@@ -8,7 +8,7 @@ static const char *const dirs[] = {GOLDEN_A, GOLDEN_B};
 
 enum { DOCUMENTS = 3, SHARED = 9 }; /* the first two documents begin alike */
 
-/* ---- Cases ------------------------------------------------------------------------------------- */
+/* ---- Cases ------------------------------------------------------------------------------- */
 
 typedef struct {
     char name[16];
@@ -112,7 +112,7 @@ static double run_shared(r1_model *m, r1_grads *g, const training_case *t, bool 
     return run(m, g, &b, weight, t->temperature, recompute);
 }
 
-/* ---- Comparing ------------------------------------------------------------------------------------ */
+/* ---- Comparing --------------------------------------------------------------------------- */
 
 static double relative(r1_tensor x, const float *expected)
 {
@@ -166,7 +166,7 @@ static r1_grads open_grads(r1_model *m)
     return g;
 }
 
-/* ---- Tests ------------------------------------------------------------------------------------------ */
+/* ---- Tests ------------------------------------------------------------------------------- */
 
 /* F32 against F64: sums of a few hundred terms with cancellation. */
 static void golden_f32(void **state)

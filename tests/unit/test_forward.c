@@ -4,7 +4,7 @@
 
 static const char *const dirs[] = {GOLDEN_A, GOLDEN_B};
 
-/* ---- Golden ---------------------------------------------------------------------------------- */
+/* ---- Golden ------------------------------------------------------------------------------ */
 
 /* Differences from the golden log-probabilities and entropies, over all sequences. */
 typedef struct {
@@ -96,7 +96,7 @@ static void golden_bf16(void **state)
     }
 }
 
-/* ---- One sequence in several ways -------------------------------------------------------------- */
+/* ---- One sequence in several ways -------------------------------------------------------- */
 
 /* The longest golden sequence. */
 static int32_t *sequence(const char *dir, int *n)
@@ -211,7 +211,7 @@ static void chunked_prefill(void **state)
     }
 }
 
-/* ---- Several documents in one call --------------------------------------------------------------- */
+/* ---- Several documents in one call ------------------------------------------------------- */
 
 static void packed_documents(void **state)
 {
@@ -278,7 +278,7 @@ static void shared_prefix(void **state)
     }
 }
 
-/* ---- The rest of the interface --------------------------------------------------------------------- */
+/* ---- The rest of the interface ----------------------------------------------------------- */
 
 static void threads(void **state)
 {

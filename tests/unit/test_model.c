@@ -11,7 +11,7 @@
 
 static const char *const dirs[] = {GOLDEN_A, GOLDEN_B};
 
-/* ---- Places to write --------------------------------------------------------------------------- */
+/* ---- Places to write --------------------------------------------------------------------- */
 
 typedef struct {
     char dir[64];
@@ -114,7 +114,7 @@ static void expect_refused(place *p, r1_status status, const char *const words[3
     remove_tree(p->dir);
 }
 
-/* ---- Opening ----------------------------------------------------------------------------------- */
+/* ---- Opening ----------------------------------------------------------------------------- */
 
 static void check_config(const r1_config *c, const r1_config *e)
 {
@@ -286,7 +286,7 @@ static void older_rope_keys(void **state)
     remove_tree(p.dir);
 }
 
-/* ---- Refusing ----------------------------------------------------------------------------------- */
+/* ---- Refusing ---------------------------------------------------------------------------- */
 
 typedef struct {
     const char *from, *to; /* in config.json */
@@ -469,7 +469,7 @@ static void refused_places(void **state)
     expect_refused(&p, R1_EIO, (const char *const[3]){"tokenizer.json", NULL, NULL});
 }
 
-/* ---- Saving -------------------------------------------------------------------------------------- */
+/* ---- Saving ------------------------------------------------------------------------------ */
 
 static void expect_key(const json_t *config, const json_t *original, const char *key)
 {
@@ -621,7 +621,7 @@ static void save_to_nowhere(void **state)
     remove_tree(p.dir);
 }
 
-/* ---- Creating, training form, cloning ---------------------------------------------------------- */
+/* ---- Creating, training form, cloning ---------------------------------------------------- */
 
 static r1_model *create(const r1_config *cfg, uint64_t seed)
 {
@@ -753,7 +753,7 @@ static void refresh_and_clone(void **state)
     }
 }
 
-/* ---- Names ---------------------------------------------------------------------------------------- */
+/* ---- Names ------------------------------------------------------------------------------- */
 
 static void resolve(void **state)
 {
