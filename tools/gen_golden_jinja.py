@@ -41,9 +41,11 @@ CHATML = (
     "<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + "
     "'<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}"
     "{{ '<|im_start|>assistant\n' }}{% endif %}")
-REASONER = """{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}
+REASONER = """{% if not add_generation_prompt is defined %}
+{% set add_generation_prompt = false %}{% endif %}
 {% set ns = namespace(is_tool=false, system='') -%}
-{%- for message in messages %}{% if message['role'] == 'system' %}{% set ns.system = message['content'] %}{% endif %}{% endfor -%}
+{%- for message in messages %}{% if message['role'] == 'system' %}
+{% set ns.system = message['content'] %}{% endif %}{% endfor -%}
 {{ bos_token }}{{ ns.system }}
 {%- for message in messages %}
     {%- if message['role'] == 'user' %}
@@ -52,7 +54,8 @@ REASONER = """{% if not add_generation_prompt is defined %}{% set add_generation
     {%- elif message['role'] == 'assistant' and message['content'] is none %}
         {%- for tool in message['tool_calls'] %}
             {{- '<\uff5cAssistant\uff5c>' if loop.first else '\\n' }}
-            {{- tool['function']['name'] + '\\n```json\\n' + tool['function']['arguments'] + '\\n```' }}
+            {{- tool['function']['name'] }}
+            {{- '\\n```json\\n' + tool['function']['arguments'] + '\\n```' }}
         {%- endfor %}
         {{- '<\uff5cend\u2581of\u2581sentence\uff5c>' }}
     {%- elif message['role'] == 'assistant' %}
@@ -61,10 +64,12 @@ REASONER = """{% if not add_generation_prompt is defined %}{% set add_generation
         {{- '<\uff5cAssistant\uff5c>' + content + '<\uff5cend\u2581of\u2581sentence\uff5c>' }}
     {%- elif message['role'] == 'tool' %}
         {%- set ns.is_tool = true -%}
-        {{- '<\uff5ctool\u2581output\u2581begin\uff5c>' + message['content'] + '<\uff5ctool\u2581output\u2581end\uff5c>' }}
+        {{- '<\uff5ctool\u2581output\u2581begin\uff5c>' + message['content'] }}
+        {{- '<\uff5ctool\u2581output\u2581end\uff5c>' }}
     {%- endif %}
 {%- endfor -%}
-{% if add_generation_prompt and not ns.is_tool %}{{ '<\uff5cAssistant\uff5c><think>\\n' }}{% endif %}
+{% if add_generation_prompt and not ns.is_tool %}
+{{ '<\uff5cAssistant\uff5c><think>\\n' }}{% endif %}
 """
 TOOL_CHAT = [
     {"role": "user", "content": "Add."},
@@ -78,7 +83,8 @@ TOOL_PROMPT = """
 {{ '  ' * depth }}{{ t.name }}: {{ t.description | default('?') }}
 {%- for key, value in t.parameters.properties.items() %}
 
-{{ '  ' * (depth + 1) }}- {{ key }} ({{ value.type | upper }}){{ ' *' if key in t.parameters.required }}
+{{ '  ' * (depth + 1) }}- {{ key }} ({{ value.type | upper }})
+{{- ' *' if key in t.parameters.required }}
 {%- endfor %}
 {%- endmacro -%}
 {%- if tools %}
@@ -337,7 +343,8 @@ CASES = [
      "none: 3, true: 4, 1.5: 5}|tojson }}"),
     ("tojson indent",
      "{{ tools|tojson(indent=4) }}\n{{ d|tojson(indent=2) }} {{ []|tojson(indent=2) }} "
-     "{{ {}|tojson(indent=2) }} {{ [1]|tojson(indent=0) }} {{ [1]|tojson(indent='\\t') }}", {"tools": TOOLS}),
+     "{{ {}|tojson(indent=2) }} {{ [1]|tojson(indent=0) }} {{ [1]|tojson(indent='\\t') }}",
+     {"tools": TOOLS}),
     ("tojson options",
      "{{ d|tojson(sort_keys=true) }} {{ u|tojson(ensure_ascii=true) }} "
      "{{ d|tojson(separators=(',', ':')) }} {{ d|tojson(true, 1) }}"),
@@ -450,10 +457,12 @@ CASES = [
     ("chatml without prompt", CHATML, {"add_generation_prompt": False}),
     ("reasoner", REASONER),
     ("reasoner with tools", REASONER, {"messages": TOOL_CHAT}),
-    ("reasoner without a system", REASONER, {"messages": CHAT[1:3], "add_generation_prompt": False}),
+    ("reasoner without a system", REASONER,
+     {"messages": CHAT[1:3], "add_generation_prompt": False}),
     ("tool prompt", TOOL_PROMPT, {"tools": TOOLS}),
     ("tool prompt, text parts", TOOL_PROMPT, {"messages": [
-        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image"}, {"type": "text", "text": "b"}]}]}),
+        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image"},
+                                     {"type": "text", "text": "b"}]}]}),
     ("strftime", "{{ strftime_now('%%') }}{{ strftime_now('%Y')|length }}"),
     # what must fail
     ("tool prompt, roles do not alternate", TOOL_PROMPT, {"messages": CHAT[1:2] * 2}),

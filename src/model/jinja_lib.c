@@ -468,7 +468,7 @@ static r1_status not_undefined(const run *r, val v)
 static r1_status f_int(run *r, val v, const val *a, val *out)
 {
     int64_t base = a[1].kind == R1_JV_INT ? a[1].i : 10, i = 0;
-    double f = NAN;
+    double f = (double)NAN;
     R1_TRY(not_undefined(r, v));
     *out = r1_jinja_lib_absent(a[0]) ? r1_jinja_value_int(0) : a[0];
     if (v.kind == R1_JV_STR && base >= 2 && base <= 36 && r1_jinja_str_to_int(v, (int)base, &i))
@@ -478,7 +478,7 @@ static r1_status f_int(run *r, val v, const val *a, val *out)
     else if (v.kind == R1_JV_FLOAT)
         f = v.f;
     else if (v.kind == R1_JV_STR && !r1_jinja_str_to_float(v, &f))
-        f = NAN;
+        f = (double)NAN;
     if (fabs(f) < 0x1p63)
         *out = r1_jinja_value_int((int64_t)f);
     else if (isfinite(f))

@@ -9,7 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const char CONTEXT[] =
     "{\"messages\": [{\"role\": \"system\", \"content\": \"Be brief.\"}, {\"role\": \"user\", "
     "\"content\": \" H\u00e9llo \u4f60\u597d \"}, {\"role\": \"assistant\", \"content\": null, "
-    "\"tool_calls\": [{\"function\": {\"name\": \"add\", \"arguments\": {\"a\": 1, \"b\": -2.5}}}]}], "
+    "\"tool_calls\": [{\"function\": {\"name\": \"add\", \"arguments\": "
+    "{\"a\": 1, \"b\": -2.5}}}]}], "
     "\"add_generation_prompt\": true, \"bos_token\": \"<s>\", \"tools\": null, \"i\": 7, "
     "\"f\": 2.5, \"s\": \"a,b,,c\", \"xs\": [3, 1, 2], \"d\": {\"b\": 1, \"a\": [true, {}]}}";
 
