@@ -126,6 +126,14 @@ static void on_step(void *ud, int step, int steps, const r1_metric *m, int n)
         print_line(p, step, steps, m, n);
 }
 
+static void on_begin(void *ud, int64_t run)
+{
+    const progress *p = ud;
+    if (!p->json)
+        printf("run %lld: `r1 runs show %lld` looks at it from anywhere\n", (long long)run,
+               (long long)run);
+}
+
 static void on_note(void *ud, const char *text)
 {
     (void)ud;
@@ -180,7 +188,7 @@ static int train(const options *v, const r1_opts *run_opts, run_fn run, r1_err *
         return r1_cmd_fail(err);
     r1_os_interrupt_catch();
     progress p = {.json = v->json, .first = -1};
-    r1_listener listener = {on_step, on_note, &p};
+    r1_listener listener = {on_begin, on_step, on_note, &p};
     r1_buf config;
     r1_buf_init(&config, 0);
     r1_opts_dump(run_opts, &config);

@@ -301,8 +301,11 @@ r1_status r1_trainer_begin(const char *kind, const char *config, const r1_train_
     if (s != R1_OK) {
         json_decref(run->resumed);
         run->resumed = NULL;
+        return s;
     }
-    return s;
+    if (listener && listener->begin)
+        listener->begin(listener->ud, run->id);
+    return R1_OK;
 }
 
 const char *r1_trainer_model_path(const r1_run *run, char *buffer, size_t size)

@@ -155,6 +155,7 @@ typedef struct {
 
 /* Who is told about a run while it goes on; any member may be NULL. */
 typedef struct {
+    void (*begin)(void *ud, int64_t run); /* the run's id in the store */
     void (*step)(void *ud, int step, int steps, const r1_metric *m, int n);
     void (*note)(void *ud, const char *text); /* one sentence worth telling */
     void *ud;
