@@ -24,7 +24,7 @@ static const r1_opt rows[] = {
      .type = R1_OPT_INT,
      .offset = AT(ctx),
      .def = "0",
-     .max = INT32_MAX,
+     .max = 10000000,
      .arg = "N",
      .help = "Tokens of context whose memory is computed; 0 is all that the model has."},
     {.name = "json", .type = R1_OPT_BOOL, .offset = AT(json), .help = "Print one JSON object."},

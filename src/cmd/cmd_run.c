@@ -14,6 +14,8 @@
 #include "cmd/cmd_infer.h"
 #include "model/chat.h"
 
+#define MOST 10000000 /* no context is as long */
+
 /* ---- options -------------------------------------------------------------------------- */
 
 typedef struct {
@@ -56,7 +58,7 @@ static const r1_opt run_rows[] = {
      .type = R1_OPT_INT,
      .offset = AT(sampling.max_tokens),
      .def = "0",
-     .max = INT_MAX,
+     .max = MOST,
      .arg = "N",
      .help = "New tokens at most; 0 is up to the end of the context."},
     {.name = "greedy",
@@ -74,7 +76,7 @@ static const r1_opt run_rows[] = {
      .type = R1_OPT_INT,
      .offset = AT(sampling.top_k),
      .def = "0",
-     .max = INT_MAX,
+     .max = MOST,
      .arg = "N",
      .help = "Choose among the N likeliest tokens; 0 is off."},
     {.name = "top_p",
@@ -103,7 +105,7 @@ static const r1_opt run_rows[] = {
      .type = R1_OPT_INT,
      .offset = AT(sampling.repeat_last),
      .def = "64",
-     .max = INT_MAX,
+     .max = MOST,
      .arg = "N",
      .help = "How many tokens are recent."},
     {.name = "seed",
@@ -120,7 +122,7 @@ static const r1_opt run_rows[] = {
      .type = R1_OPT_INT,
      .offset = AT(ctx),
      .def = "0",
-     .max = INT_MAX,
+     .max = MOST,
      .arg = "N",
      .help = "Tokens of context to use; 0 is all that the model has."},
     {.name = "threads",
