@@ -132,7 +132,7 @@ static void forward(const problem *p, double *y, double *size, double *lse)
     for (int row = 0; row < p->rows->n; row++)
         for (int h = 0; h < p->heads; h++) {
             const int n = keys_of(p->rows, row);
-            double most = -INFINITY, sum = 0;
+            double most = (double)-INFINITY, sum = 0;
             for (int i = 0; i < n; i++)
                 most = fmax(most, p->scale * dot(query(p, row, h),
                                                  key(p, key_of(p->rows, row, i), h), p->dk));

@@ -545,7 +545,7 @@ typedef struct {
 static double row_logprob(const double *z, int64_t v, const void *with)
 {
     const lp_with *w = with;
-    double most = -INFINITY, sum = 0;
+    double most = (double)-INFINITY, sum = 0;
     for (int64_t i = 0; i < v; i++)
         most = fmax(most, z[i]);
     for (int64_t i = 0; i < v; i++)
