@@ -13,8 +13,9 @@ typedef r1_jinja_val val;
 typedef r1_jinja_node node;
 typedef r1_jinja_args args;
 
-#define FAIL(in, ...) return r1_jinja_value_fail(&(in)->run, R1_EFORMAT, __VA_ARGS__)
-#define SHOW(v)       (int)((v).n < 100 ? (v).n : 100), (v).s
+#define FAIL(in, ...) \
+    return (r1_jinja_value_fail(&(in)->run, R1_EFORMAT, __VA_ARGS__), R1_EFORMAT)
+#define SHOW(v) (int)((v).n < 100 ? (v).n : 100), (v).s
 
 static const val none = {.kind = R1_JV_NONE};
 

@@ -14,7 +14,7 @@ typedef r1_jinja_val val;
 typedef r1_jinja_run run;
 typedef r1_jinja_args args;
 
-#define FAIL(r, ...) return r1_jinja_value_fail((r), R1_EFORMAT, __VA_ARGS__)
+#define FAIL(r, ...) return (r1_jinja_value_fail((r), R1_EFORMAT, __VA_ARGS__), R1_EFORMAT)
 #define SHOW(v)      (int)((v).n < 100 ? (v).n : 100), (v).s
 
 static const val absent = {.kind = R1_JV_UNDEFINED, .s = NULL};
@@ -594,21 +594,28 @@ static r1_status keyed_items(run *r, val v, val attribute, bool case_sensitive, 
     return R1_OK;
 }
 
+/* Merge the sorted v[0,mid) and v[mid,n) into out.  Of equal elements the left one goes first. */
+static r1_status merge(run *r, const keyed *v, size_t mid, size_t n, bool reverse, keyed *out)
+{
+    size_t i = 0, j = mid;
+    while (i < mid && j < n) {
+        int c;
+        R1_TRY(r1_jinja_value_order(r, v[j].key, v[i].key, &c));
+        *out++ = (reverse ? c > 0 : c < 0) ? v[j++] : v[i++];
+    }
+    memcpy(out, v + i, (mid - i) * sizeof *v);
+    memcpy(out + (mid - i), v + j, (n - j) * sizeof *v);
+    return R1_OK;
+}
+
 /* Merge sort, stable in both directions; scratch has n elements. */
 static r1_status merge_sort(run *r, keyed *v, keyed *scratch, size_t n, bool reverse)
 {
     for (size_t width = 1; width < n; width *= 2) {
         for (size_t low = 0; low < n; low += 2 * width) {
-            size_t mid = low + width < n ? low + width : n;
-            size_t high = low + 2 * width < n ? low + 2 * width : n;
-            for (size_t i = low, j = mid, k = low; k < high; k++) {
-                int c = i == mid ? 1 : -1;
-                if (i < mid && j < high) {
-                    R1_TRY(r1_jinja_value_order(r, v[j].key, v[i].key, &c));
-                    c = (reverse ? c > 0 : c < 0) ? 1 : -1;
-                }
-                scratch[k] = c > 0 ? v[j++] : v[i++];
-            }
+            size_t size = n - low < 2 * width ? n - low : 2 * width;
+            size_t mid = width < size ? width : size;
+            R1_TRY(merge(r, v + low, mid, size, reverse, scratch + low));
         }
         memcpy(v, scratch, n * sizeof *v);
     }

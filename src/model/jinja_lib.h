@@ -17,7 +17,7 @@ typedef struct {
 typedef r1_status r1_jinja_fn(r1_jinja_run *r, r1_jinja_val self, const r1_jinja_val *a,
                               r1_jinja_val *out);
 /* For what takes any number of arguments. */
-typedef r1_status r1_jinja_raw_fn(r1_jinja_run *r, r1_jinja_val self, const r1_jinja_args *args,
+typedef r1_status r1_jinja_raw_fn(r1_jinja_run *r, r1_jinja_val self, const r1_jinja_args *in,
                                   r1_jinja_val *out);
 
 /* One function; a table of them ends with a NULL name. */
@@ -34,16 +34,16 @@ typedef struct {
 bool r1_jinja_lib_absent(r1_jinja_val v);
 const r1_jinja_entry *r1_jinja_lib_find(const r1_jinja_entry *table, r1_jinja_val name);
 r1_status r1_jinja_lib_call(r1_jinja_run *r, const r1_jinja_entry *e, r1_jinja_val self,
-                            const r1_jinja_args *args, r1_jinja_val *out);
+                            const r1_jinja_args *in, r1_jinja_val *out);
 
 r1_status r1_jinja_lib_filter(r1_jinja_run *r, r1_jinja_val name, r1_jinja_val v,
-                              const r1_jinja_args *args, r1_jinja_val *out);
+                              const r1_jinja_args *in, r1_jinja_val *out);
 r1_status r1_jinja_lib_test(r1_jinja_run *r, r1_jinja_val name, r1_jinja_val v,
-                            const r1_jinja_args *args, bool *out);
+                            const r1_jinja_args *in, bool *out);
 /* A global function as a value; false when there is none of this name. */
 bool r1_jinja_lib_function(r1_jinja_val name, r1_jinja_val *out);
 /* Call a R1_JV_FUNCTION or R1_JV_METHOD. */
-r1_status r1_jinja_lib_invoke(r1_jinja_run *r, r1_jinja_val callee, const r1_jinja_args *args,
+r1_status r1_jinja_lib_invoke(r1_jinja_run *r, r1_jinja_val callee, const r1_jinja_args *in,
                               r1_jinja_val *out);
 /* v.name: a method, else the item, else undefined. */
 r1_status r1_jinja_lib_attribute(r1_jinja_run *r, r1_jinja_val v, r1_jinja_val name,

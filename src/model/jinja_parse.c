@@ -79,10 +79,12 @@ static r1_status unexpected(parser *p, const char *wanted)
                        : t->kind == R1_JT_STRING      ? "a string"
                                                       : NULL;
     if (what)
-        return r1_fail(p->err, R1_EFORMAT, "template: line %d: %s where %s is expected",
-                       t->line, what, wanted);
-    return r1_fail(p->err, R1_EFORMAT, "template: line %d: '%.*s' where %s is expected",
-                   t->line, (int)(t->n < 60 ? t->n : 60), t->s, wanted);
+        r1_fail(p->err, R1_EFORMAT, "template: line %d: %s where %s is expected", t->line, what,
+                wanted);
+    else
+        r1_fail(p->err, R1_EFORMAT, "template: line %d: '%.*s' where %s is expected", t->line,
+                (int)(t->n < 60 ? t->n : 60), t->s, wanted);
+    return R1_EFORMAT;
 }
 
 static r1_status expect_op(parser *p, const char *s)
@@ -98,8 +100,10 @@ static r1_status expect_name(parser *p, const char *s)
 static r1_status expect_kind(parser *p, r1_jinja_token_kind kind, const char *wanted,
                              const r1_jinja_token **t)
 {
-    if (peek(p)->kind != kind)
-        return unexpected(p, wanted);
+    if (peek(p)->kind != kind) {
+        unexpected(p, wanted);
+        return R1_EFORMAT;
+    }
     *t = take(p);
     return R1_OK;
 }

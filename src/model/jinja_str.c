@@ -13,7 +13,7 @@
 typedef r1_jinja_val val;
 typedef r1_jinja_run run;
 
-#define FAIL(r, ...) return r1_jinja_value_fail((r), R1_EFORMAT, __VA_ARGS__)
+#define FAIL(r, ...) return (r1_jinja_value_fail((r), R1_EFORMAT, __VA_ARGS__), R1_EFORMAT)
 
 static val part(val s, size_t from, size_t to)
 {

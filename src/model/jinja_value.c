@@ -28,30 +28,28 @@ r1_status r1_jinja_value_fail(const run *r, r1_status status, const char *fmt, .
     return r1_fail(r->err, status, "template: line %d: %.*s", r->line, (int)n, msg);
 }
 
-#define FAIL(r, ...) return r1_jinja_value_fail((r), R1_EFORMAT, __VA_ARGS__)
+#define FAIL(r, ...) return (r1_jinja_value_fail((r), R1_EFORMAT, __VA_ARGS__), R1_EFORMAT)
+#define LIMIT(r, ...) \
+    return (r1_jinja_value_fail((r), R1_EUNSUPPORTED, __VA_ARGS__), R1_EUNSUPPORTED)
 
 r1_status r1_jinja_value_charge(run *r, size_t n)
 {
     if (n >= (size_t)r->steps) {
         r->steps = 0;
-        return r1_jinja_value_fail(r, R1_EUNSUPPORTED,
-                                   "rendering takes more than %d steps; simplify the template",
-                                   R1_JINJA_MAX_STEPS);
+        LIMIT(r, "rendering takes more than %d steps; simplify the template",
+              R1_JINJA_MAX_STEPS);
     }
     r->steps -= (int64_t)n + (n == 0);
     if (r->arena.used > R1_JINJA_MAX_MEMORY)
-        return r1_jinja_value_fail(r, R1_EUNSUPPORTED,
-                                   "rendering takes more than %zu MiB; simplify the template",
-                                   R1_JINJA_MAX_MEMORY >> 20);
+        LIMIT(r, "rendering takes more than %zu MiB; simplify the template",
+              R1_JINJA_MAX_MEMORY >> 20);
     return R1_OK;
 }
 
 r1_status r1_jinja_value_deeper(run *r)
 {
     if (++r->depth > R1_JINJA_MAX_DEPTH)
-        return r1_jinja_value_fail(r, R1_EUNSUPPORTED,
-                                   "evaluation nests deeper than %d; simplify the template",
-                                   R1_JINJA_MAX_DEPTH);
+        LIMIT(r, "evaluation nests deeper than %d; simplify the template", R1_JINJA_MAX_DEPTH);
     return r1_jinja_value_charge(r, 1);
 }
 
@@ -110,10 +108,9 @@ val r1_jinja_value_undefined(const char *name, size_t n)
 
 r1_status r1_jinja_value_string(run *r, size_t n, char **s, val *out)
 {
-    R1_TRY(r1_jinja_value_charge(r, n / 64));
     if (n > R1_JINJA_MAX_OUTPUT)
-        return r1_jinja_value_fail(r, R1_EUNSUPPORTED, "a string exceeds %zu MiB",
-                                   R1_JINJA_MAX_OUTPUT >> 20);
+        LIMIT(r, "a string exceeds %zu MiB", R1_JINJA_MAX_OUTPUT >> 20);
+    R1_TRY(r1_jinja_value_charge(r, n / 64));
     *s = r1_arena_alloc(&r->arena, n + 1);
     *out = (val){.kind = R1_JV_STR, .s = *s, .n = n};
     return R1_OK;
@@ -121,11 +118,10 @@ r1_status r1_jinja_value_string(run *r, size_t n, char **s, val *out)
 
 r1_status r1_jinja_value_from_buf(run *r, r1_buf *b, val *out)
 {
-    char *s;
-    r1_status status = b->full ? r1_jinja_value_fail(r, R1_EUNSUPPORTED, "text exceeds %zu MiB",
-                                                     R1_JINJA_MAX_OUTPUT >> 20)
-                               : r1_jinja_value_string(r, b->len, &s, out);
-    if (status == R1_OK)
+    char *s = NULL;
+    /* A full buffer is longer than any string may be. */
+    r1_status status = r1_jinja_value_string(r, b->full ? SIZE_MAX : b->len, &s, out);
+    if (status == R1_OK && s)
         memcpy(s, b->data, b->len);
     r1_buf_release(b);
     return status;
@@ -135,9 +131,7 @@ r1_status r1_jinja_value_seq(run *r, r1_jinja_vkind kind, size_t n, val *out)
 {
     R1_TRY(r1_jinja_value_charge(r, n));
     if (n > R1_JINJA_MAX_ELEMENTS)
-        return r1_jinja_value_fail(r, R1_EUNSUPPORTED,
-                                   "a list has %zu elements, at most %d allowed", n,
-                                   R1_JINJA_MAX_ELEMENTS);
+        LIMIT(r, "a list has %zu elements, at most %d allowed", n, R1_JINJA_MAX_ELEMENTS);
     *out = (val){.kind = kind, .seq = r1_arena_alloc(&r->arena, sizeof(r1_jinja_seq))};
     out->seq->v = r1_arena_alloc(&r->arena, (n + (n == 0)) * sizeof(val));
     out->seq->n = n;
@@ -155,8 +149,9 @@ r1_status r1_jinja_value_dict(run *r, r1_jinja_vkind kind, size_t room, val *out
     return R1_OK;
 }
 
-static r1_status from_json(run *r, const json_t *j, int depth, val *out)
+static r1_status from_json(run *r, json_t *j, int depth, val *out)
 {
+    r1_assert(j != NULL);
     R1_TRY(r1_jinja_value_charge(r, 1));
     if (depth > R1_JSON_MAX_DEPTH)
         FAIL(r, "a variable nests deeper than %d", R1_JSON_MAX_DEPTH);
@@ -165,8 +160,8 @@ static r1_status from_json(run *r, const json_t *j, int depth, val *out)
         R1_TRY(r1_jinja_value_dict(r, R1_JV_DICT, json_object_size(j), out));
         const char *key;
         json_t *member;
-        void *object = json_object_iter((json_t *)(uintptr_t)j);
-        for (; object; object = json_object_iter_next((json_t *)(uintptr_t)j, object)) {
+        void *object = json_object_iter(j);
+        for (; object; object = json_object_iter_next(j, object)) {
             key = json_object_iter_key(object);
             member = json_object_iter_value(object);
             r1_jinja_dict *d = out->dict;
@@ -196,7 +191,11 @@ static r1_status from_json(run *r, const json_t *j, int depth, val *out)
 
 r1_status r1_jinja_value_from_json(run *r, const json_t *j, val *out)
 {
-    return from_json(r, j, 0, out);
+    const union { /* jansson's iterators want it writable */
+        const json_t *in;
+        json_t *out;
+    } same = {j};
+    return from_json(r, same.out, 0, out);
 }
 
 /* ---- Dictionaries ------------------------------------------------------------------------- */
@@ -582,7 +581,7 @@ r1_status r1_jinja_value_binary(run *r, r1_jinja_op op, val a, val b, val *out)
     if (op == R1_JO_MUL && is_int(a) && is_repeatable(b))
         return repeat(r, b, a.i, out);
     if (op == R1_JO_MOD && a.kind == R1_JV_STR)
-        return r1_jinja_value_fail(r, R1_EUNSUPPORTED, "'%%' of a string is not supported");
+        LIMIT(r, "'%%' of a string is not supported");
     return bad_operands(r, names[op], a, b);
 }
 
@@ -727,7 +726,8 @@ r1_status r1_jinja_value_slice(run *r, val v, const val *part, val *out)
         from = clamp(part[0], n - 1, n, -1, n - 1);
         to = clamp(part[1], -1, n, -1, n - 1);
     }
-    int64_t count = step > 0 ? (to - from + step - 1) / step : (from - to - step - 1) / -step;
+    int64_t span = step > 0 ? to - from : from - to, stride = step > 0 ? step : -step;
+    int64_t count = stride > 0 ? (span + stride - 1) / stride : 0;
     if (count < 0)
         count = 0;
     if (v.kind != R1_JV_STR) {
@@ -1028,7 +1028,7 @@ static r1_status sorted_keys(run *r, const r1_jinja_dict *d, size_t **out)
         size_t k = i;
         R1_TRY(r1_jinja_value_charge(r, i));
         for (; k > 0; k--) {
-            int c;
+            int c = 0;
             R1_TRY(r1_jinja_value_order(r, d->keys[order[k - 1]], d->keys[i], &c));
             if (c <= 0)
                 break;
