@@ -94,7 +94,7 @@ struct segment {
 
 enum { ROLLOUT, VERIFY, REFERENCE, UPDATE };
 
-/* ---- Questions ------------------------------------------------------------------------------- */
+/* ---- Questions --------------------------------------------------------------------------- */
 
 static r1_status data_problem(grpo *g, uint64_t index, r1_problem *out, r1_err *err)
 {
@@ -143,6 +143,14 @@ static r1_status ask(grpo *g, int64_t rollout, r1_err *err)
         size_t n = 0;
         R1_TRY(r1_tokenizer_encode(g->m->tok, p->prompt, strlen(p->prompt), true, false, &ids,
                                    &n, err));
+        size_t most = n + (size_t)s.max_tokens, context = (size_t)g->m->cfg.context;
+        if ((most < context ? most : context) > (size_t)g->batches.rows) {
+            r1_mem_free(ids);
+            return r1_fail(err, R1_EARG,
+                           "a question of %zu tokens and its completion of %d do not fit "
+                           "micro_tokens %d: raise it",
+                           n, s.max_tokens, g->batches.rows);
+        }
         g->request[q] = (r1_request){.prompt = ids,
                                      .n_prompt = (int)n,
                                      .samples = o->num_generations,
@@ -169,7 +177,7 @@ static void forget(grpo *g)
     }
 }
 
-/* ---- Rewards and advantages -------------------------------------------------------------------- */
+/* ---- Rewards and advantages -------------------------------------------------------------- */
 
 static void judge(grpo *g, int sample)
 {
@@ -197,8 +205,7 @@ static r1_status roll_out(grpo *g, int64_t rollout, r1_err *err)
     g->seconds[ROLLOUT] = r1_os_seconds() - start;
     for (int i = 0; i < o->prompts * o->num_generations; i++)
         if (g->out[i].finish == R1_FINISH_CANCELED)
-            return r1_fail(err, R1_ECANCELED, "interrupted in the rollout after step %d",
-                           g->t->step);
+            return R1_ECANCELED;
     start = r1_os_seconds();
     for (int i = 0; i < o->prompts * o->num_generations; i++)
         judge(g, i);
@@ -208,7 +215,7 @@ static r1_status roll_out(grpo *g, int64_t rollout, r1_err *err)
     return R1_OK;
 }
 
-/* ---- Update -------------------------------------------------------------------------------------- */
+/* ---- Update ------------------------------------------------------------------------------ */
 
 /* Append a completion after its prompt, which stands at rows [prompt, prompt+n) of b: row i
  * predicts token i+1, the prompt's last row the first. */
@@ -333,7 +340,7 @@ static r1_status update(grpo *g, int begin, int end, r1_loss_stats *stats, doubl
     return R1_OK;
 }
 
-/* ---- Metrics: TRL's names -------------------------------------------------------------------------- */
+/* ---- Metrics: TRL's names ---------------------------------------------------------------- */
 
 typedef struct {
     r1_metric m[MAX_METRICS];
@@ -496,7 +503,10 @@ static r1_status put_eval(metrics *m, grpo *g, int before, r1_err *err)
                          .max_tokens = o->max_completion_length,
                          .seed = o->train.seed};
     r1_eval_result r;
-    R1_TRY(r1_eval_task(g->engine, g->m, g->task, &e, &r, NULL, 0, err));
+    r1_status s = r1_eval_task(g->engine, g->m, g->task, &e, &r, NULL, 0, err);
+    if (s == R1_ECANCELED) /* the step itself is whole: it is recorded without */
+        return R1_OK;
+    R1_TRY(s);
     put(m, "eval/pass@1", r.pass1);
     put(m, "eval/pass@k", r.passk);
     put(m, "eval/cons@k", r.consk);
@@ -534,7 +544,7 @@ static void warn(const grpo *g, const metrics *m, int rollout)
                         100 * dead);
 }
 
-/* ---- The loop ------------------------------------------------------------------------------------ */
+/* ---- The loop ---------------------------------------------------------------------------- */
 
 static int keep_samples(const grpo *g, r1_store_sample *out)
 {
@@ -560,7 +570,10 @@ static r1_status one_rollout(grpo *g, int64_t rollout, r1_err *err)
     double start = r1_os_seconds(), norms = 0;
     r1_loss_stats all = {0}, first = {0};
     memset(g->seconds, 0, sizeof g->seconds);
-    R1_TRY(roll_out(g, rollout, err));
+    r1_status status = roll_out(g, rollout, err);
+    if (status == R1_ECANCELED) /* what it has made so far is made again */
+        return r1_trainer_cancel(g->run, g->t, rollout, err);
+    R1_TRY(status);
     for (int i = 0; i < M && g->t->step < g->o->train.steps; i++) {
         r1_loss_stats s = {0};
         double norm;
@@ -597,7 +610,7 @@ static r1_status loop(grpo *g, r1_err *err)
     return R1_OK;
 }
 
-/* ---- Opening ------------------------------------------------------------------------------------- */
+/* ---- Opening ----------------------------------------------------------------------------- */
 
 static r1_status open_source(grpo *g, r1_err *err)
 {

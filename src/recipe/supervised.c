@@ -77,6 +77,9 @@ static r1_status train(r1_run *run, r1_trainer *t, const r1_corpus *c, int batch
 r1_status r1_supervised_run(r1_run *run, r1_model *m, const r1_corpus *corpus, int batch_tokens,
                             int max_length, r1_err *err)
 {
+    if (max_length > m->cfg.context)
+        return r1_fail(err, R1_EARG, "max_length: %d is more than the model's context of %d",
+                       max_length, m->cfg.context);
     r1_batches batches = {.rows = run->o->micro_tokens > max_length ? run->o->micro_tokens
                                                                     : max_length};
     int rows =

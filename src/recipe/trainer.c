@@ -14,7 +14,7 @@ const char *const r1_trainer_schedules[] = {"constant", "cosine", "linear", NULL
 const char *const r1_trainer_recomputes[] = {"auto", "off", "on", NULL};
 const char *const r1_trainer_computes[] = {"auto", "f32", "bf16", NULL};
 
-/* ---- Optimizer ------------------------------------------------------------------------------- */
+/* ---- Optimizer --------------------------------------------------------------------------- */
 
 float r1_trainer_rate(const r1_train_options *o, int step)
 {
@@ -133,7 +133,7 @@ r1_status r1_trainer_update(r1_trainer *t, double loss, double *grad_norm, r1_er
     return r1_op_sync(m->backend, err);
 }
 
-/* ---- Checkpoints: a directory with model/, optimizer.safetensors and state.json ----------------- */
+/* ---- Checkpoints: a directory with model/, optimizer.safetensors and state.json ---------- */
 
 static r1_status save_moments(const r1_trainer *t, const char *dir, r1_err *err)
 {
@@ -164,9 +164,9 @@ static r1_status save_state(const r1_run *run, const r1_trainer *t, const char *
     R1_TRY(r1_os_file_open(path, &f, err));
     r1_buf b;
     r1_buf_init(&b, 0);
-    r1_buf_printf(&b, "{\"step\": %d, \"position\": %lld, \"run\": %lld, \"seed\": %llu}\n",
-                  t->step, (long long)position, (long long)run->id,
-                  (unsigned long long)run->o->seed);
+    /* JSON's integers end at 2^63 - 1: a greater seed is written as the negative it is then. */
+    r1_buf_printf(&b, "{\"step\": %d, \"position\": %lld, \"run\": %lld, \"seed\": %lld}\n",
+                  t->step, (long long)position, (long long)run->id, (long long)run->o->seed);
     r1_os_file_write(f, b.data, b.len);
     r1_buf_release(&b);
     return r1_os_file_commit(f, err);
@@ -231,7 +231,7 @@ r1_status r1_trainer_restore(const r1_run *run, r1_trainer *t, r1_err *err)
     return R1_OK;
 }
 
-/* ---- The record of a run ------------------------------------------------------------------------ */
+/* ---- The record of a run ----------------------------------------------------------------- */
 
 static r1_status load_state(r1_run *run, r1_err *err)
 {
@@ -244,14 +244,15 @@ static r1_status load_state(r1_run *run, r1_err *err)
     R1_TRY(r1_json_load(path, 1 << 20, &run->resumed, err));
     R1_TRY(r1_json_int(run->resumed, path, "run", 0, INT64_MAX, &id, err));
     R1_TRY(r1_json_int(run->resumed, path, "step", 0, 1 << 30, &step, err));
-    R1_TRY(r1_json_int(run->resumed, path, "seed", 0, INT64_MAX, &seed, err));
+    R1_TRY(r1_json_int(run->resumed, path, "seed", INT64_MIN, INT64_MAX, &seed, err));
     if ((uint64_t)seed != run->o->seed)
-        return r1_fail(err, R1_EARG, "%s: was made with seed %lld, not %llu", run->checkpoint,
-                       (long long)seed, (unsigned long long)run->o->seed);
+        return r1_fail(err, R1_EARG, "%s: was made with seed %llu, not %llu", run->checkpoint,
+                       (unsigned long long)seed, (unsigned long long)run->o->seed);
     if (step >= run->o->steps)
         return r1_fail(err, R1_EARG, "%s: has already done %lld of %d steps", run->checkpoint,
                        (long long)step, run->o->steps);
     run->id = id;
+    run->saved_step = (int)step;
     return r1_store_resume(run->store, id, step, err);
 }
 
@@ -266,25 +267,37 @@ static r1_status find_checkpoint(const r1_train_options *o, r1_run *run, r1_err 
     return R1_OK;
 }
 
+/* May a directory be replaced: is it missing, empty, or does it hold what we (or others) save as
+ * a model? */
+static r1_status check_replaceable(const char *dir, r1_err *err)
+{
+    char **names;
+    size_t n;
+    bool config = false, weights = false;
+    if (!r1_os_exists(dir))
+        return R1_OK;
+    R1_TRY(r1_os_list_dir(dir, &names, &n, err));
+    for (size_t i = 0; i < n; i++) {
+        const char *end = strrchr(names[i], '.');
+        config |= !strcmp(names[i], "config.json");
+        weights |= end && !strcmp(end, ".safetensors");
+        r1_mem_free(names[i]);
+    }
+    r1_mem_free(names);
+    if (n && !(config && weights))
+        return r1_fail(err, R1_EIO, "output: %s exists and is not a model's directory", dir);
+    return R1_OK;
+}
+
 /* Find out now, not after hours, that the output cannot be written; and never replace a directory
  * that is not a model's. */
 static r1_status probe_output(const r1_train_options *o, r1_err *err)
 {
-    char tmp[4096], config[4200];
-    snprintf(config, sizeof config, "%s/config.json", o->output);
-    if (r1_os_exists(o->output) && !r1_os_exists(config)) {
-        char **names = NULL;
-        size_t n = 0;
-        if (r1_os_is_dir(o->output))
-            R1_TRY(r1_os_list_dir(o->output, &names, &n, err));
-        for (size_t i = 0; i < n; i++)
-            r1_mem_free(names[i]);
-        r1_mem_free(names);
-        if (n || !r1_os_is_dir(o->output))
-            return r1_fail(err, R1_EIO, "output: %s exists and is not a model's directory",
-                           o->output);
-    }
-    R1_TRY(r1_os_dir_begin(o->output, tmp, sizeof tmp, err));
+    char tmp[4096];
+    R1_TRY(check_replaceable(o->output, err));
+    r1_status s = r1_os_dir_begin(o->output, tmp, sizeof tmp, err);
+    if (s != R1_OK)
+        return r1_err_prefix(err, s, "output");
     r1_os_dir_abort(tmp);
     return R1_OK;
 }
@@ -336,6 +349,13 @@ void r1_trainer_note(const r1_run *run, const char *fmt, ...)
     run->listener->note(run->listener->ud, text);
 }
 
+r1_status r1_trainer_cancel(r1_run *run, r1_trainer *t, int64_t position, r1_err *err)
+{
+    R1_TRY(save_checkpoint(run, t, position, err));
+    return r1_fail(err, R1_ECANCELED, "interrupted after step %d; go on with --resume",
+                   t->step);
+}
+
 r1_status r1_trainer_record(r1_run *run, r1_trainer *t, const r1_metric *m, int n,
                             const r1_store_sample *samples, int n_samples, int64_t position,
                             r1_err *err)
@@ -343,13 +363,14 @@ r1_status r1_trainer_record(r1_run *run, r1_trainer *t, const r1_metric *m, int 
     R1_TRY(r1_store_step(run->store, run->id, t->step, m, n, samples, n_samples, err));
     if (run->listener && run->listener->step)
         run->listener->step(run->listener->ud, t->step, run->o->steps, m, n);
-    const bool stop = r1_os_interrupted() && t->step < run->o->steps;
-    if (stop || (run->o->save_steps && t->step % run->o->save_steps == 0))
-        R1_TRY(save_checkpoint(run, t, position, err));
-    if (stop)
-        return r1_fail(err, R1_ECANCELED, "interrupted after step %d; go on with --resume",
-                       t->step);
-    return R1_OK;
+    if (r1_os_interrupted() && t->step < run->o->steps)
+        return r1_trainer_cancel(run, t, position, err);
+    const int every = run->o->save_steps;
+    if (!every ||
+        t->step / every == run->saved_step / every) /* a record may be of some steps */
+        return R1_OK;
+    run->saved_step = t->step;
+    return save_checkpoint(run, t, position, err);
 }
 
 r1_status r1_trainer_end(r1_run *run, r1_model *m, r1_status status, r1_err *err)

@@ -58,7 +58,7 @@ typedef struct {
          offsetof(T, train.learning_rate),                                                  \
          lr,                                                                                \
          0,                                                                                 \
-         10,                                                                                \
+         1e9,                                                                               \
          NULL,                                                                              \
          "X",                                                                               \
          "Peak learning rate."},                                                            \
@@ -196,6 +196,7 @@ typedef struct {
     const r1_listener *listener;
     char checkpoint[4096];
     json_t *resumed; /* the state that the checkpoint held, or NULL */
+    int saved_step;  /* of the last checkpoint */
 } r1_run;
 
 /* resume: go on from OUTPUT.checkpoint, which must exist. config: JSON, for the store. */
@@ -211,6 +212,8 @@ r1_status r1_trainer_restore(const r1_run *run, r1_trainer *t, r1_err *err);
 r1_status r1_trainer_record(r1_run *run, r1_trainer *t, const r1_metric *m, int n,
                             const r1_store_sample *samples, int n_samples, int64_t position,
                             r1_err *err);
+/* The user interrupted at another place: a checkpoint, and R1_ECANCELED. */
+r1_status r1_trainer_cancel(r1_run *run, r1_trainer *t, int64_t position, r1_err *err);
 int64_t r1_trainer_position(const r1_run *run); /* of the data, 0 at the start */
 /* The end: writes the model (R1_OK) and the run's status; returns the first failure. */
 r1_status r1_trainer_end(r1_run *run, r1_model *m, r1_status status, r1_err *err);
