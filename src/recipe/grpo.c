@@ -5,11 +5,9 @@
 #include <string.h>
 
 #include "base/os.h"
-#include "engine/engine.h"
 #include "model/chat.h"
 #include "recipe/data.h"
 #include "recipe/eval.h"
-#include "recipe/loss.h"
 #include "recipe/task.h"
 
 #define AT(m) offsetof(r1_grpo_options, m)
@@ -313,14 +311,14 @@ static void grpo_loss(void *ud, int first, int n, const float *lp, const float *
         u->stats->entropy += (double)entropy[i];
 }
 
-/* One optimizer step on the groups [begin,end). */
-static r1_status update(grpo *g, int begin, int end, r1_loss_stats *stats, double *norm,
-                        r1_err *err)
+/* The gradient of the groups [begin,end), and what their loss is. */
+static void add_gradient(grpo *g, int begin, int end, r1_loss_stats *stats)
 {
     const int G = g->o->num_generations;
     pack(g, begin, end);
     score_reference(g);
     double start = r1_os_seconds();
+    /* How we pack must not matter: the micro-batch of BNPO is the whole step. */
     micro u = {.g = g,
                .o = {(r1_loss_type)g->o->loss_type, g->o->epsilon, g->o->epsilon_high,
                      g->o->beta, g->request[begin].sampling.max_tokens},
@@ -330,13 +328,48 @@ static r1_status update(grpo *g, int begin, int end, r1_loss_stats *stats, doubl
         u.all_tokens += g->out[i].n;
     for (int i = 0; i < g->batches.n; i++) {
         u.batch = i;
-        if (u.o.type == R1_LOSS_BNPO)
-            u.all_tokens = g->batches.batch[i].targets;
         r1_trainer_micro(g->t, &g->batches.batch[i], g->o->temperature, grpo_loss, &u);
     }
+    g->seconds[UPDATE] += r1_os_seconds() - start;
+}
+
+/* One optimizer step on the groups [begin,end). */
+static r1_status update(grpo *g, int begin, int end, r1_loss_stats *stats, double *norm,
+                        r1_err *err)
+{
+    add_gradient(g, begin, end, stats);
+    double start = r1_os_seconds();
     R1_TRY(r1_trainer_update(g->t, stats->loss, norm, err));
     r1_engine_forget(g->engine);
     g->seconds[UPDATE] += r1_os_seconds() - start;
+    return R1_OK;
+}
+
+r1_status r1_grpo_gradient(const r1_grpo_options *o, r1_trainer *t, r1_model *ref,
+                           r1_request *request, const float *reward, r1_loss_stats *stats,
+                           r1_err *err)
+{
+    const size_t Q = (size_t)o->prompts, n = Q * (size_t)o->num_generations;
+    grpo g = {.o = o, .m = t->m, .ref = ref, .t = t, .request = request};
+    g.batches.rows = o->train.micro_tokens;
+    if (ref)
+        R1_TRY(r1_forward_open(ref, g.batches.rows, false, false, &g.ref_acts, err));
+    g.out = R1_NEW_N(r1_completion, n);
+    for (size_t i = 0; i < n; i++)
+        g.out[i] = request[i / (size_t)o->num_generations].out[i % (size_t)o->num_generations];
+    g.judged = R1_NEW_N(judged, n);
+    g.adv = R1_NEW_N(float, n);
+    g.dead = R1_NEW_N(bool, Q);
+    r1_loss_advantages(reward, o->prompts, o->num_generations, (r1_loss_scale)o->scale_rewards,
+                       g.adv, g.dead);
+    add_gradient(&g, 0, o->prompts, stats);
+    for (size_t i = 0; i < n; i++)
+        r1_mem_free(g.judged[i].ref);
+    void *const all[] = {g.out, g.judged, g.adv, g.dead, g.segments};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        r1_mem_free(all[i]);
+    r1_batches_release(&g.batches);
+    r1_forward_close(g.ref_acts);
     return R1_OK;
 }
 

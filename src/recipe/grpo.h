@@ -4,6 +4,8 @@
 #ifndef R1_GRPO_H
 #define R1_GRPO_H
 
+#include "engine/engine.h"
+#include "recipe/loss.h"
 #include "recipe/trainer.h"
 
 typedef struct {
@@ -29,5 +31,12 @@ extern const int r1_grpo_n_rows;
 
 r1_status r1_grpo_run(const r1_grpo_options *o, const char *config, r1_store *store,
                       const r1_listener *listener, bool resume, r1_err *err);
+
+/* The gradient of one step on completions that exist: o->prompts requests with their `out`, and a
+ * reward for each completion (prompts,num_generations).  ref: NULL when beta is 0.  Adds to t's
+ * gradients and to stats; the weights stay.  A prompt and a completion of it fit micro_tokens. */
+r1_status r1_grpo_gradient(const r1_grpo_options *o, r1_trainer *t, r1_model *ref,
+                           r1_request *request, const float *reward, r1_loss_stats *stats,
+                           r1_err *err);
 
 #endif
