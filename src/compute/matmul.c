@@ -214,10 +214,10 @@ static void convert_rows(void *ud, int thread, int64_t begin, int64_t end)
     for (int64_t i = begin; i < end; i++) {
         const char *x = (const char *)j->x.data + (size_t)(i * j->x.stride0) * size;
         if (j->to == R1_Q8_0)
-            j->k->quantize(x, j->x.dtype, k, (int8_t *)(uintptr_t)j->in.x + i * k,
+            j->k->quantize(x, j->x.dtype, k, (int8_t *)(uintptr_t)j->in.x + i * 2 * k,
                            (float *)(uintptr_t)j->in.scale + i * blocks,
                            (float *)(uintptr_t)j->in.sum + i * blocks,
-                           (int32_t *)(uintptr_t)j->in.isum + i * blocks);
+                           (int32_t *)(uintptr_t)j->in.isum + i * 2 * blocks);
         else
             j->k->convert((char *)(uintptr_t)j->in.x +
                               (size_t)(i * j->depth * r1_tensor_traits(j->to)->bytes),
@@ -240,12 +240,12 @@ static r1_matmul_in make_input(r1_pool *pool, const r1_matmul_kernels *k, r1_mat
     }
     if (j.to == R1_Q8_0) {
         int64_t blocks = depth / 32;
-        char *at = grow(s, 2, (size_t)n * (size_t)(depth + blocks * 12));
+        char *at = grow(s, 2, (size_t)n * (size_t)(2 * depth + blocks * 16));
         j.in = (r1_matmul_in){.scale = (const float *)(const void *)at,
                               .sum = (const float *)(const void *)at + n * blocks,
                               .isum = (const int32_t *)(const void *)at + 2 * n * blocks,
-                              .x = at + (size_t)(n * blocks * 12),
-                              .stride = depth};
+                              .x = at + (size_t)(n * blocks * 16),
+                              .stride = 2 * depth};
     } else if (j.x.dtype == j.to && x.shape[1] == depth) {
         j.in = (r1_matmul_in){.x = j.x.data, .stride = j.x.stride0};
         return j.in;

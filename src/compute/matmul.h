@@ -8,8 +8,9 @@
  *   Q4_0  F16 scale [K/32][16], then per block nibbles [4][16][4]: low half inputs 0..15 of the
  *         block, high half 16..31, stored + 8
  *   Q4_1  F16 scale, F16 minimum, nibbles as above without the 8
- * Against quantised weights the inputs are quantised to blocks of 32 int8 with an F32 scale (as
- * Q8_0), once a call.  Every output is one chain of additions in the order of the inputs: its
+ * Against quantised weights the inputs are quantised too, once a call: blocks of 32 with an F32
+ * scale, each input two signed bytes, 254 upper + lower (32 upper bytes, then 32 lower ones).
+ * Every output is one chain of additions in the order of the inputs: its
  * value depends neither on the number of rows nor on the threads. */
 #ifndef R1_MATMUL_H
 #define R1_MATMUL_H
@@ -55,8 +56,8 @@ void r1_matmul_dw(r1_pool *pool, r1_isa isa, r1_matmul_scratch *s, r1_tensor dw,
 typedef struct {
     const void *x; /* rows of F32 [K]; BF16 [depth] for `wants_bf16`; int8 [K] for blocks */
     const float *scale;  /* blocks: (N,K/32) */
-    const float *sum;    /* blocks: (N,K/32) scale * sum of the int8 */
-    const int32_t *isum; /* blocks: (N,K/32) sum of the int8 */
+    const float *sum;    /* blocks: (N,K/32) sum of the inputs */
+    const int32_t *isum; /* blocks: (N,K/32,2) sums of the upper and lower bytes */
     int64_t stride;      /* elements of x from row to row; blocks: K, and K/32 for the others */
 } r1_matmul_in;
 
