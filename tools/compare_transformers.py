@@ -44,7 +44,7 @@ def main():
     p.add_argument("--text", required=True, type=Path)
     p.add_argument("--tokens", type=int, default=512)
     p.add_argument("--max-difference", type=float, default=2e-3)
-    p.add_argument("--max-kl", type=float, default=5e-3)
+    p.add_argument("--max-kl", type=float, default=1e-3)
     v = p.parse_args()
 
     where = {"pretrained_model_name_or_path": v.model.parent, "gguf_file": v.model.name}
