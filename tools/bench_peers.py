@@ -13,6 +13,7 @@ import argparse
 import ctypes
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -136,10 +137,13 @@ def torch_step(args):
     return step
 
 
-def r1_train_rate(kind, recipe, overrides, metric):
-    """The median of `metric` over the steps of a short run, the first left out."""
+def r1_train_rate(kind, recipe, lines, overrides, metric):
+    """The median of `metric` over the steps of a short run on `lines` of data, the first left out."""
     with tempfile.TemporaryDirectory() as d:
-        cmd = [R1, kind, recipe, "--json", "--store", f"{d}/runs.db", f"output={d}/out", *overrides]
+        with open(f"{d}/data.jsonl", "w") as f:
+            f.writelines(json.dumps(line) + "\n" for line in lines)
+        cmd = [R1, kind, recipe, "--json", "--store", f"{d}/runs.db", f"output={d}/out",
+               f"data={d}/data.jsonl", *overrides]
         out = subprocess.run(cmd, check=True, capture_output=True, text=True).stdout
     rows = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
     return statistics.median(r[metric] for r in rows[1:] if metric in r)
@@ -148,9 +152,13 @@ def r1_train_rate(kind, recipe, overrides, metric):
 def torch_cmd(args):
     step = torch_step(args)
     step()
+    # Documents much longer than 512 tokens: every row of the batch is full, as the peer's are.
+    rng = random.Random(1)
+    words = [f"{a}{b}" for a in ("in", "re", "con", "over", "un") for b in ("form", "act", "stand", "time", "line")]
+    lines = [{"text": " ".join(rng.choice(words) for _ in range(4000))} for _ in range(16)]
     pairs = []
     for _ in range(args.runs):
-        ours = r1_train_rate("pretrain", args.recipe or "recipes/bench-pretrain.json",
+        ours = r1_train_rate("pretrain", args.recipe or "recipes/bench-pretrain.json", lines,
                              [f"model={args.paths[0]}", f"threads={args.threads}"], "tokens_per_s")
         theirs = 2048 / statistics.median(step() for _ in range(2))
         pairs.append((ours, theirs))
@@ -179,7 +187,9 @@ def trl_cmd(args):
             return r
     tok = AutoTokenizer.from_pretrained(args.paths[0])
     tok.pad_token = tok.pad_token or tok.eos_token
-    data = Dataset.from_list([{"prompt": f"What is {i} plus {i + 3}? Explain at length."} for i in range(64)])
+    prompts = [f"What is {i} plus {i + 3}? Explain at length." for i in range(64)]
+    data = Dataset.from_list([{"prompt": p} for p in prompts])
+    lines = [{"prompt": p, "answer": {"bytes": 400}, "verifier": "length"} for p in prompts]
     with tempfile.TemporaryDirectory() as d:
         cfg = GRPOConfig(output_dir=d, per_device_train_batch_size=32, num_generations=8, bf16=True,
                          max_completion_length=128, beta=0.0, max_steps=args.runs + 1, use_cpu=True,
@@ -189,7 +199,7 @@ def trl_cmd(args):
         Timed(model=args.paths[0], reward_funcs=reward, args=cfg, train_dataset=data,
               processing_class=tok).train()
     theirs = statistics.median(times[1:])
-    ours = r1_train_rate("grpo", args.recipe or "recipes/bench-grpo.json",
+    ours = r1_train_rate("grpo", args.recipe or "recipes/bench-grpo.json", lines,
                          [f"model={args.paths[0]}", f"threads={args.threads}"], "step_time")
     print(f"GRPO step 4x8x128, {args.threads} threads: r1 {ours:.2f} s, TRL {theirs:.2f} s, "
           f"ratio {theirs / ours:.2f}x")

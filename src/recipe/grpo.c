@@ -42,6 +42,8 @@ const r1_opt r1_grpo_rows[] = {
      "Problems of such an evaluation."},
     {"eval_samples", 0, R1_OPT_INT, AT(eval_samples), "8", 1, 4096, NULL, "N",
      "Samples a problem of such an evaluation."},
+    {"ignore_eos", 0, R1_OPT_BOOL, AT(ignore_eos), "false", 0, 0, NULL, NULL,
+     "Completions go on to their full length: for measurements of speed."},
     {"decode_batch", 0, R1_OPT_INT, AT(decode_batch), "128", 1, 512, NULL, "N",
      "Samples that decode together."},
 };
@@ -154,6 +156,7 @@ static r1_status ask(grpo *g, int64_t rollout, r1_err *err)
                                      .samples = o->num_generations,
                                      .sequence = index * (uint64_t)o->num_generations,
                                      .sampling = s,
+                                     .ignore_eos = o->ignore_eos,
                                      .out = g->out + q * o->num_generations};
     }
     return R1_OK;

@@ -23,6 +23,7 @@ typedef struct {
     int scale_rewards;           /* r1_loss_scale */
     int eval_steps;              /* steps between evaluations on the dev split; 0: none */
     int eval_problems, eval_samples;
+    bool ignore_eos;  /* completions go on to their full length: for measurements of speed */
     int decode_batch; /* samples that decode together: memory and speed, not the result */
 } r1_grpo_options;
 

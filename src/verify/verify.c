@@ -181,6 +181,38 @@ static r1_status modsum_check(const json_t *spec, r1_err *err)
     return modsum_spec(spec, &answer, err);
 }
 
+/* ---- length: the reward of trainers' quick starts ------------------------------------------ */
+
+static r1_status length_spec(const json_t *spec, int64_t *bytes, r1_err *err)
+{
+    return r1_json_int(spec, "length", "bytes", 0, 1 << 24, bytes, err);
+}
+
+/* Minus the distance of the length in bytes from the wanted one: differs between almost any two
+ * completions, so it exercises a whole training step without a task. */
+static r1_verdict length_judge(const json_t *spec, const char *text, size_t len,
+                               bool terminated)
+{
+    (void)text;
+    (void)terminated;
+    r1_verdict v = {0};
+    int64_t wanted;
+    if (length_spec(spec, &wanted, NULL) != R1_OK)
+        return v;
+    v.reward = len > (size_t)wanted ? -(double)(len - (size_t)wanted)
+                                    : -(double)((size_t)wanted - len);
+    v.correct = len == (size_t)wanted;
+    v.formatted = true;
+    snprintf(v.answer, sizeof v.answer, "%zu", len);
+    return v;
+}
+
+static r1_status length_check(const json_t *spec, r1_err *err)
+{
+    int64_t bytes;
+    return length_spec(spec, &bytes, err);
+}
+
 /* ---- The table --------------------------------------------------------------------------- */
 
 static const r1_verifier table[] = {
@@ -188,6 +220,8 @@ static const r1_verifier table[] = {
      "<answer> holds an expression that uses each number once and equals the target",
      countdown_judge, countdown_check},
     {"modsum", "the completion is the integer", modsum_judge, modsum_check},
+    {"length", "minus the distance of the completion's bytes from a number; a smoke test",
+     length_judge, length_check},
 };
 #define N_VERIFIERS ((int)(sizeof table / sizeof table[0]))
 

@@ -16,6 +16,7 @@ clean() {
 interrupt() {
     local output=$1 step=$2 pid code
     shift 2
+    : > "$TMP/told" # the loop must not see what an earlier run told
     "$@" output="$output" --json > "$TMP/told" 2> "$TMP/error" < /dev/null &
     pid=$!
     for ((i = 0; i < 1200; i++)); do
@@ -45,6 +46,7 @@ expect 0 '^step 160/160' $pretrain output="$TMP/base-twice" threads=1 --resume
 same "$TMP/base" "$TMP/base-twice"
 
 # From the checkpoint of a run that was killed: what came after step 45 is done again.
+: > "$TMP/told"
 (
     $pretrain output="$TMP/base-killed" threads=1 --json > "$TMP/told" 2> /dev/null &
     pid=$!

@@ -141,6 +141,19 @@ static void test_modsum(void **state)
     judge_all("modsum", "{\"answer\": 0}", zero, N(zero));
 }
 
+static void test_length(void **state)
+{
+    (void)state;
+    const r1_verifier *v = r1_verify_find("length", NULL);
+    json_t *spec = spec_of("{\"bytes\": 4}");
+    assert_true(v->judge(spec, "abcd", 4, false).reward == 0);
+    assert_true(v->judge(spec, "abcd", 4, false).correct);
+    assert_true(v->judge(spec, "abcdefg", 7, true).reward == -3);
+    assert_true(v->judge(spec, "", 0, true).reward == -4);
+    assert_false(v->judge(spec, "", 0, true).correct);
+    json_decref(spec);
+}
+
 static void bad_spec(const char *name, const char *text, const char *message)
 {
     const r1_verifier *v = r1_verify_find(name, NULL);
@@ -186,15 +199,16 @@ static void test_table(void **state)
     assert_int_equal(err.status, R1_EARG);
     assert_string_equal(err.msg, "unknown verifier 'modsun', did you mean 'modsum'?");
     assert_null(r1_verify_find("gsm8k", &err));
-    assert_string_equal(err.msg, "unknown verifier 'gsm8k', known are countdown, modsum");
+    assert_string_equal(err.msg,
+                        "unknown verifier 'gsm8k', known are countdown, modsum, length");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_countdown), cmocka_unit_test(test_countdown_bytes),
-        cmocka_unit_test(test_modsum),    cmocka_unit_test(test_specs),
-        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_modsum),    cmocka_unit_test(test_length),
+        cmocka_unit_test(test_specs),     cmocka_unit_test(test_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
