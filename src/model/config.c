@@ -65,7 +65,7 @@ static double llama3_frequency(const r1_config *c, double f)
     return (1 - t) * f / (double)c->rope_factor + t * f;
 }
 
-void r1_config_inv_freq(const r1_config *c, const float *factors, float *inv_freq)
+void r1_config_inv_freq(const r1_config *c, float *inv_freq)
 {
     for (int i = 0; i < c->head_dim / 2; i++) {
         double f = 1 / pow((double)c->rope_theta, 2.0 * i / c->head_dim);
@@ -73,7 +73,7 @@ void r1_config_inv_freq(const r1_config *c, const float *factors, float *inv_fre
             f /= (double)c->rope_factor;
         if (c->rope_scaling == R1_ROPE_LLAMA3)
             f = llama3_frequency(c, f);
-        inv_freq[i] = (float)(factors ? f / (double)factors[i] : f);
+        inv_freq[i] = (float)f;
     }
 }
 
@@ -197,13 +197,17 @@ static json_t *id_or_null(int id)
     return id >= 0 ? json_integer(id) : json_null();
 }
 
-/* The shortest decimal of a float: 1e-05, not 9.99999974e-06. */
+/* The shortest decimal that reads back as the same float: 1e-05, not 9.99999974e-06. */
 static json_t *real(float v)
 {
-    char text[32];
-    snprintf(text, sizeof text, "%.7g", (double)v);
     double d = 0;
-    sscanf(text, "%lf", &d);
+    for (int digits = 6; digits <= 9; digits++) {
+        char text[32];
+        snprintf(text, sizeof text, "%.*g", digits, (double)v);
+        sscanf(text, "%lf", &d);
+        if ((float)d == v)
+            break;
+    }
     return json_real(d);
 }
 

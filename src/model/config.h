@@ -36,7 +36,7 @@ json_t *r1_config_to_json(const r1_config *c, const char *dtype, int bos, int eo
 /* Do the parts fit together?  subject as above. */
 r1_status r1_config_check(const r1_config *c, const char *subject, r1_err *err);
 
-/* Rotary frequencies (Dh/2), scaling applied.  factors (Dh/2): GGUF's rope_freqs or NULL. */
-void r1_config_inv_freq(const r1_config *c, const float *factors, float *inv_freq /* (Dh/2) */);
+/* Rotary frequencies, scaling applied. */
+void r1_config_inv_freq(const r1_config *c, float *inv_freq /* (Dh/2) */);
 
 #endif

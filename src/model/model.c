@@ -26,7 +26,6 @@ struct r1_model_files {
     int n_blocks;
     void **copies; /* host copies of tensors whose rows had to be reordered */
     int n_copies;
-    bool borrowed; /* backend and tokenizer belong to the model that this one was cloned from */
 };
 
 /* ---- Names in the cache -------------------------------------------------------------------- */
@@ -221,14 +220,14 @@ static r1_status take_masters(r1_model *m, bool only_vectors, r1_err *err)
     return R1_OK;
 }
 
-static r1_status take_frequencies(r1_model *m, const float *factors, r1_err *err)
+static r1_status take_frequencies(r1_model *m, r1_err *err)
 {
     int half = m->cfg.head_dim / 2;
     void *p;
     R1_TRY(take_block(m, (size_t)half * sizeof(float), &p, err));
     m->inv_freq = r1_tensor_1d(p, R1_F32, half);
     float *f = R1_NEW_N(float, (size_t)half);
-    r1_config_inv_freq(&m->cfg, factors, f);
+    r1_config_inv_freq(&m->cfg, f);
     r1_op_copy_in(m->backend, m->inv_freq, f, (size_t)half * sizeof(float));
     r1_mem_free(f);
     return R1_OK;
@@ -425,14 +424,43 @@ static r1_status open_dir(r1_model *m, const char *path, r1_err *err)
     return r1_safetensors_open(path, &m->files->safetensors, err);
 }
 
-/* Llama 3's GGUF carries its rope scaling as a tensor of divisors. */
-static const float *rope_factors(const r1_model *m)
+/* Llama 3's GGUF carries its rope scaling as a tensor of divisors.  The published models use two
+ * settings; the configuration gets the one whose divisors these are, so that it can be saved. */
+static r1_status find_rope_scaling(r1_model *m, r1_err *err)
 {
+    static const float published[] = {8, 32}; /* Llama 3.1, 3.2 */
     const r1_gguf_tensor *t =
         m->files->gguf ? r1_gguf_find_tensor(m->files->gguf, "rope_freqs.weight") : NULL;
-    bool fits = t && t->known && t->t.dtype == R1_F32 && t->t.data &&
-                r1_tensor_count(t->t) == m->cfg.head_dim / 2;
-    return fits ? t->t.data : NULL;
+    if (!t)
+        return R1_OK;
+    const int half = m->cfg.head_dim / 2;
+    if (!t->known || t->t.dtype != R1_F32 || !t->t.data || r1_tensor_count(t->t) != half)
+        return r1_fail(err, R1_EFORMAT, "%s: tensor 'rope_freqs.weight' is not %d F32 numbers",
+                       m->files->gguf->path, half);
+    float *plain = R1_NEW_N(float, 2 * (size_t)half), *scaled = plain + half;
+    r1_config_inv_freq(&m->cfg, plain);
+    bool same = false;
+    for (size_t i = 0; i < sizeof published / sizeof published[0] && !same; i++) {
+        r1_config c = m->cfg;
+        c.rope_scaling = R1_ROPE_LLAMA3;
+        c.rope_factor = published[i];
+        c.rope_low_freq = 1;
+        c.rope_high_freq = 4;
+        c.rope_original_context = 8192;
+        r1_config_inv_freq(&c, scaled);
+        same = true;
+        for (int k = 0; k < half; k++) {
+            float divided = plain[k] / ((const float *)t->t.data)[k];
+            same &= fabsf(divided - scaled[k]) <= 1e-4f * scaled[k];
+        }
+        if (same)
+            m->cfg = c;
+    }
+    r1_mem_free(plain);
+    return same ? R1_OK
+                : r1_fail(err, R1_EUNSUPPORTED,
+                          "%s: 'rope_freqs.weight' is not the scaling of Llama 3.1 or 3.2",
+                          m->files->gguf->path);
 }
 
 static r1_status open_model(r1_model *m, const char *path, const r1_model_options *o,
@@ -454,7 +482,8 @@ static r1_status open_model(r1_model *m, const char *path, const r1_model_option
         R1_TRY(find_source(m, p, layer, &t, err));
     }
     R1_TRY(take_masters(m, !m->trainable, err));
-    R1_TRY(take_frequencies(m, rope_factors(m), err));
+    R1_TRY(find_rope_scaling(m, err));
+    R1_TRY(take_frequencies(m, err));
     R1_TRY(bind_weights(m, err));
     choose_dtypes(m, o->compute);
     return pack_all(m, err);
@@ -498,10 +527,8 @@ void r1_model_close(r1_model *m)
     r1_mem_free(f->copies);
     r1_gguf_close(f->gguf);
     r1_safetensors_close(f->safetensors);
-    if (!f->borrowed) {
-        r1_tokenizer_close(m->tok);
-        r1_backend_close(m->backend);
-    }
+    r1_tokenizer_close(m->tok);
+    r1_backend_close(m->backend);
     r1_mem_free(f);
     r1_mem_free(m->params);
     r1_mem_free(m->layers);
@@ -551,7 +578,7 @@ static r1_status create_model(r1_model *m, float embed_std, uint64_t seed,
     m->trainable = true;
     list_parameters(m);
     R1_TRY(take_masters(m, false, err));
-    R1_TRY(take_frequencies(m, NULL, err));
+    R1_TRY(take_frequencies(m, err));
     for (int i = 0; i < m->n_params; i++)
         fill_parameter(m, i, embed_std, seed);
     choose_dtypes(m, o->compute);
@@ -570,55 +597,6 @@ r1_status r1_model_create(const r1_config *cfg, r1_tokenizer *tok, float embed_s
         return s;
     }
     *out = m;
-    return R1_OK;
-}
-
-/* The embedding and the norms are copied in F32, the linear layers as forward packs. */
-static r1_status clone_weights(const r1_model *m, r1_model *c, r1_err *err)
-{
-    size_t bytes = 0;
-    for (int i = 0; i < m->n_params; i++)
-        if (!m->params[i].linear)
-            bytes += aligned((size_t)r1_tensor_count(*m->params[i].rows) * 4);
-    void *block;
-    R1_TRY(take_block(c, bytes, &block, err));
-    char *at = block;
-    for (int i = 0; i < m->n_params; i++) {
-        const r1_param *from = &m->params[i];
-        r1_param *to = &c->params[i];
-        size_t size = (size_t)r1_tensor_count(*from->rows) * 4;
-        if (from->linear) {
-            R1_TRY(r1_op_pack(c->backend, &to->linear->fwd, *from->rows, m->act, false, err));
-            continue;
-        }
-        to->rows->data = at;
-        r1_op_copy_in(c->backend, *to->rows, from->rows->data, size);
-        at += aligned(size);
-    }
-    if (m->cfg.tied)
-        R1_TRY(r1_op_pack(c->backend, &c->head.fwd, m->embed, m->act, false, err));
-    return R1_OK;
-}
-
-r1_status r1_model_clone_frozen(const r1_model *m, r1_model **out, r1_err *err)
-{
-    r1_assert(m->trainable);
-    r1_model *c = new_model();
-    c->files->borrowed = true;
-    c->cfg = m->cfg;
-    c->backend = m->backend;
-    c->tok = m->tok;
-    c->act = m->act;
-    c->kv_dtype = m->kv_dtype;
-    c->compute = m->compute;
-    c->inv_freq = m->inv_freq;
-    list_parameters(c);
-    r1_status s = clone_weights(m, c, err);
-    if (s != R1_OK) {
-        r1_model_close(c);
-        return s;
-    }
-    *out = c;
     return R1_OK;
 }
 

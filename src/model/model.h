@@ -73,9 +73,6 @@ r1_status r1_model_create(const r1_config *cfg, r1_tokenizer *tok, float embed_s
                           uint64_t seed, const r1_model_options *o, r1_model **out,
                           r1_err *err);
 
-/* A frozen copy for the reference policy: forward packs only. */
-r1_status r1_model_clone_frozen(const r1_model *m, r1_model **out, r1_err *err);
-
 /* After an update of the masters: refill the packs of every linear layer. */
 void r1_model_refresh(r1_model *m);
 
