@@ -193,7 +193,8 @@ static void test_table(void **state)
     r1_err err = {0};
     assert_string_equal(r1_verify_at(0)->name, "countdown");
     assert_string_equal(r1_verify_at(1)->name, "modsum");
-    assert_null(r1_verify_at(2));
+    assert_string_equal(r1_verify_at(2)->name, "length");
+    assert_null(r1_verify_at(3));
     assert_null(r1_verify_at(-1));
     assert_null(r1_verify_find("modsun", &err));
     assert_int_equal(err.status, R1_EARG);
