@@ -31,17 +31,17 @@ const char *r1_version(void);
 
 /* ---- Status ------------------------------------------------------------------------------ */
 
-#define R1_STATUS_MAP(X)                                                                       \
-    X(OK, "ok")                                                                                \
-    X(EARG, "invalid argument")                                                                \
-    X(ENOMEM, "out of memory")                                                                 \
-    X(EIO, "input/output error")                                                               \
-    X(EFORMAT, "malformed input")                                                              \
-    X(EUNSUPPORTED, "valid, but not supported here")                                           \
-    X(EBUSY, "queue full")                                                                     \
-    X(ECANCELED, "cancelled")                                                                  \
-    X(ETIMEOUT, "time limit reached")                                                          \
-    X(EDEVICE, "compute device failed")                                                        \
+#define R1_STATUS_MAP(X)                             \
+    X(OK, "ok")                                      \
+    X(EARG, "invalid argument")                      \
+    X(ENOMEM, "out of memory")                       \
+    X(EIO, "input/output error")                     \
+    X(EFORMAT, "malformed input")                    \
+    X(EUNSUPPORTED, "valid, but not supported here") \
+    X(EBUSY, "queue full")                           \
+    X(ECANCELED, "cancelled")                        \
+    X(ETIMEOUT, "time limit reached")                \
+    X(EDEVICE, "compute device failed")              \
     X(ENUMERIC, "non-finite value in training")
 
 typedef enum {
@@ -101,8 +101,8 @@ typedef struct {
     float min_p;          /* 0 = off */
     float repeat_penalty; /* 1 = off; over the last repeat_last tokens */
     int repeat_last;      /* tokens */
-    uint64_t seed;        /* the token at (seed, sample index, position) depends on nothing else */
-    int max_tokens;       /* new tokens; 0 = to the end of the context */
+    uint64_t seed;  /* the token at (seed, sample index, position) depends on nothing else */
+    int max_tokens; /* new tokens; 0 = to the end of the context */
     const char *const *stop; /* stop strings, stop[n_stop] of them; borrowed */
     int n_stop;
 } r1_sampling;

@@ -36,7 +36,7 @@ def r1_bench(model, prompt, gen, batches, threads):
 
 
 class Llama:
-    """llama.cpp through llama-cpp-python's C binding; no Python in the timed loops but one call a step."""
+    """llama.cpp through llama-cpp-python's C binding; one Python call a step in the timed loops."""
 
     def __init__(self, path, threads, n_ctx, n_seq):
         import llama_cpp as lc
@@ -109,16 +109,18 @@ def llama(args):
         for _ in range(args.runs):
             ours.append(r1_bench(path, args.prompt, args.gen, batches, args.threads))
             theirs.append(peer.bench(args.prompt, args.gen, batches))
-        print(f"\n{os.path.basename(path)}, {args.threads} threads, prompt {args.prompt}, {args.gen} tokens")
+        print(f"\n{os.path.basename(path)}, {args.threads} threads, prompt {args.prompt}, "
+              f"{args.gen} tokens")
         print(f"{'':12} {'r1':>9} {'llama.cpp':>10} {'ratio':>7}   tok/s, medians of {args.runs}")
         for key in ours[0]:
             a, b = [r[key] for r in ours], [r[key] for r in theirs]
             ratio = statistics.median(x / y for x, y in zip(a, b))
-            print(f"{key:12} {statistics.median(a):9.1f} {statistics.median(b):10.1f} {ratio:6.2f}x")
+            print(f"{key:12} {statistics.median(a):9.1f} {statistics.median(b):10.1f} "
+                  f"{ratio:6.2f}x")
 
 
 def torch_step(args):
-    """Seconds of one optimizer step on 4 x 512 tokens: transformers, BF16 weights and activations."""
+    """Seconds of one optimizer step on 4 x 512 tokens: transformers, all BF16."""
     import torch
     from transformers import AutoModelForCausalLM
     torch.set_num_threads(args.threads)
@@ -138,7 +140,7 @@ def torch_step(args):
 
 
 def r1_train_rate(kind, recipe, lines, overrides, metric):
-    """The median of `metric` over the steps of a short run on `lines` of data, the first left out."""
+    """The median of `metric` over the steps of a short run on `lines`, the first left out."""
     with tempfile.TemporaryDirectory() as d:
         with open(f"{d}/data.jsonl", "w") as f:
             f.writelines(json.dumps(line) + "\n" for line in lines)
@@ -154,7 +156,8 @@ def torch_cmd(args):
     step()
     # Documents much longer than 512 tokens: every row of the batch is full, as the peer's are.
     rng = random.Random(1)
-    words = [f"{a}{b}" for a in ("in", "re", "con", "over", "un") for b in ("form", "act", "stand", "time", "line")]
+    words = [f"{a}{b}" for a in ("in", "re", "con", "over", "un")
+             for b in ("form", "act", "stand", "time", "line")]
     lines = [{"text": " ".join(rng.choice(words) for _ in range(4000))} for _ in range(16)]
     pairs = []
     for _ in range(args.runs):
@@ -206,7 +209,8 @@ def trl_cmd(args):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("peer", choices=["llama", "torch", "trl"])
     p.add_argument("paths", nargs="+")
     p.add_argument("-t", "--threads", type=int, default=2)

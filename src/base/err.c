@@ -63,7 +63,7 @@ r1_status r1_err_prefix(r1_err *err, r1_status status, const char *fmt, ...)
     return r1_fail(err, status, "%s: %s", prefix, err->msg);
 }
 
-/* ---- Log ----------------------------------------------------------------------------------- */
+/* ---- Log --------------------------------------------------------------------------------- */
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static atomic_int log_level = -1; /* -1: the environment was not asked yet */
@@ -101,7 +101,7 @@ void r1_log(r1_log_level level, const char *fmt, ...)
     fprintf(stderr, "r1: %s: %s\n", level_names[level], msg);
 }
 
-/* ---- Assertions ---------------------------------------------------------------------------- */
+/* ---- Assertions -------------------------------------------------------------------------- */
 
 _Noreturn void r1_assert_fail(const char *file, int line, const char *cond)
 {

@@ -20,11 +20,11 @@ r1_status r1_fail(r1_err *err, r1_status status, const char *fmt, ...) R1_PRINTF
 /* Put "prefix: " in front of the message of a failure already reported. */
 r1_status r1_err_prefix(r1_err *err, r1_status status, const char *fmt, ...) R1_PRINTF(3, 4);
 
-#define R1_TRY(call)                                                                           \
-    do {                                                                                       \
-        r1_status r1_try_ = (call);                                                            \
-        if (r1_try_ != R1_OK)                                                                  \
-            return r1_try_;                                                                    \
+#define R1_TRY(call)                \
+    do {                            \
+        r1_status r1_try_ = (call); \
+        if (r1_try_ != R1_OK)       \
+            return r1_try_;         \
     } while (0)
 
 /* ---- Log: to stderr; level from R1_LOG=error|warn|info|debug (default warn) -------------- */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* ---- Plain blocks -------------------------------------------------------------------------- */
+/* ---- Plain blocks ------------------------------------------------------------------------ */
 
 static _Noreturn void exhausted(size_t bytes)
 {
@@ -57,7 +57,7 @@ void r1_mem_free(void *p)
     free(p);
 }
 
-/* ---- Large blocks -------------------------------------------------------------------------- */
+/* ---- Large blocks ------------------------------------------------------------------------ */
 
 /* Below this a block comes from the heap, where the address sanitizer sees its bounds. */
 #define LARGE_MAP ((size_t)2 << 20)
@@ -95,7 +95,7 @@ void r1_mem_large_free(void *p, size_t bytes)
         munmap(p, bytes);
 }
 
-/* ---- Size arithmetic ----------------------------------------------------------------------- */
+/* ---- Size arithmetic --------------------------------------------------------------------- */
 
 bool r1_mem_mul(size_t a, size_t b, size_t *out)
 {
@@ -107,7 +107,7 @@ bool r1_mem_add(size_t a, size_t b, size_t *out)
     return !__builtin_add_overflow(a, b, out);
 }
 
-/* ---- Arena --------------------------------------------------------------------------------- */
+/* ---- Arena ------------------------------------------------------------------------------- */
 
 #define ARENA_ALIGN 16
 #define ARENA_BLOCK ((size_t)64 << 10)
@@ -188,7 +188,7 @@ void r1_arena_restore(r1_arena *a, r1_arena_mark m)
     a->used = m.used;
 }
 
-/* ---- Growable bytes ------------------------------------------------------------------------ */
+/* ---- Growable bytes ---------------------------------------------------------------------- */
 
 #define BUF_DEFAULT_CAP ((size_t)1 << 30)
 

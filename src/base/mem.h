@@ -12,7 +12,7 @@ void *r1_mem_realloc(void *p, size_t bytes); /* new bytes are not zeroed */
 char *r1_mem_strdup(const char *s);
 char *r1_mem_strndup(const char *s, size_t n);
 void r1_mem_free(void *p);
-#define R1_NEW(type) ((type *)r1_mem_alloc(sizeof(type)))
+#define R1_NEW(type)      ((type *)r1_mem_alloc(sizeof(type)))
 #define R1_NEW_N(type, n) ((type *)r1_mem_alloc_n((n), sizeof(type)))
 void *r1_mem_alloc_n(size_t n, size_t size); /* aborts on overflow too */
 
@@ -38,7 +38,8 @@ typedef struct {
 
 void r1_arena_init(r1_arena *a);
 void r1_arena_release(r1_arena *a);
-void *r1_arena_alloc(r1_arena *a, size_t bytes); /* zeroed, 16-byte aligned; aborts when exhausted */
+/* Zeroed, 16-byte aligned; aborts when memory is exhausted. */
+void *r1_arena_alloc(r1_arena *a, size_t bytes);
 char *r1_arena_strndup(r1_arena *a, const char *s, size_t n);
 char *r1_arena_printf(r1_arena *a, const char *fmt, ...) R1_PRINTF(2, 3);
 r1_arena_mark r1_arena_save(const r1_arena *a);
@@ -60,6 +61,7 @@ bool r1_buf_append(r1_buf *b, const void *p, size_t n);
 bool r1_buf_puts(r1_buf *b, const char *s);
 bool r1_buf_putc(r1_buf *b, char c);
 bool r1_buf_printf(r1_buf *b, const char *fmt, ...) R1_PRINTF(2, 3);
-char *r1_buf_take(r1_buf *b); /* hands the bytes to the caller (r1_mem_free), b is empty again */
+char *
+r1_buf_take(r1_buf *b); /* hands the bytes to the caller (r1_mem_free), b is empty again */
 
 #endif

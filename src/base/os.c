@@ -36,7 +36,7 @@ static r1_status fail_errno(r1_err *err, int code, const char *path, const char 
     return r1_fail(err, status, "%s: cannot %s: %s", path, what, strerror(code));
 }
 
-/* ---- Reading ------------------------------------------------------------------------------- */
+/* ---- Reading ----------------------------------------------------------------------------- */
 
 r1_status r1_os_map_open(const char *path, r1_os_map *out, r1_err *err)
 {
@@ -105,7 +105,7 @@ r1_status r1_os_read_file(const char *path, size_t max, char **data, size_t *len
     return status;
 }
 
-/* ---- Writing a file ------------------------------------------------------------------------ */
+/* ---- Writing a file ---------------------------------------------------------------------- */
 
 #define WRITE_BUFFER ((size_t)64 << 10)
 
@@ -236,7 +236,7 @@ void r1_os_file_abort(r1_os_file *f)
     file_free(f);
 }
 
-/* ---- Writing a directory ------------------------------------------------------------------- */
+/* ---- Writing a directory ----------------------------------------------------------------- */
 
 #define TREE_FDS 16 /* descriptors that a walk may hold open */
 
@@ -369,7 +369,7 @@ void r1_os_dir_abort(const char *tmp)
     remove_tree(tmp);
 }
 
-/* ---- Directories --------------------------------------------------------------------------- */
+/* ---- Directories ------------------------------------------------------------------------- */
 
 bool r1_os_exists(const char *path)
 {
@@ -458,7 +458,7 @@ r1_status r1_os_home(char *out, size_t size, r1_err *err)
     return r1_os_mkdirs(out, err);
 }
 
-/* ---- Time ---------------------------------------------------------------------------------- */
+/* ---- Time -------------------------------------------------------------------------------- */
 
 static double seconds(clockid_t clock)
 {
@@ -488,7 +488,7 @@ double r1_os_peak_mb(void)
 #endif
 }
 
-/* ---- Processor ----------------------------------------------------------------------------- */
+/* ---- Processor --------------------------------------------------------------------------- */
 
 r1_os_cpu r1_os_cpu_features(void)
 {
@@ -635,7 +635,7 @@ uint64_t r1_os_memory_bytes(void)
     return (uint64_t)process_limits().bytes;
 }
 
-/* ---- Terminal and interrupts --------------------------------------------------------------- */
+/* ---- Terminal and interrupts ------------------------------------------------------------- */
 
 bool r1_os_is_terminal(int fd)
 {

@@ -47,15 +47,15 @@ double r1_os_wall(void);    /* seconds since 1970 */
 double r1_os_peak_mb(void); /* peak resident memory of this process, MiB */
 
 typedef struct {
-    bool avx2;        /* with FMA and F16C */
-    bool avx512;      /* F, BW, DQ, VL */
+    bool avx2;   /* with FMA and F16C */
+    bool avx512; /* F, BW, DQ, VL */
     bool avx512_vnni;
     bool avx512_bf16;
     bool neon, neon_dotprod;
 } r1_os_cpu;
 r1_os_cpu r1_os_cpu_features(void); /* as CPU and kernel both allow */
-int r1_os_cpu_count(void);         /* cores this process may use */
-uint64_t r1_os_memory_bytes(void); /* physical memory, or the cgroup's limit if lower */
+int r1_os_cpu_count(void);          /* cores this process may use */
+uint64_t r1_os_memory_bytes(void);  /* physical memory, or the cgroup's limit if lower */
 
 bool r1_os_is_terminal(int fd);
 int r1_os_terminal_columns(int fd); /* 80 when unknown */

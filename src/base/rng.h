@@ -74,5 +74,4 @@ static inline float r1_rng_float(r1_rng *r)
     return (float)(r1_rng_u32(r) >> 8) * 0x1p-24f;
 }
 
-
 #endif

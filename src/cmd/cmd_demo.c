@@ -137,7 +137,7 @@ static void on_note(void *ud, const char *text)
     fprintf(((teller *)ud)->out, "note: %s\n", text);
 }
 
-/* ---- The result -------------------------------------------------------------------------------- */
+/* ---- The result -------------------------------------------------------------------------- */
 
 static const struct {
     const char *label, *key;

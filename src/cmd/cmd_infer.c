@@ -14,7 +14,7 @@
 #define MAX_BATCH 512
 #define PATH_SIZE 4096
 
-/* ---- What the commands share ---------------------------------------------------------- */
+/* ---- What the commands share ------------------------------------------------------------- */
 
 const char *const r1_cmd_compute_names[] = {"auto", "f32", "bf16", NULL};
 
@@ -79,7 +79,7 @@ static r1_status parse_ids(const char *text, const char *subject, int32_t **ids,
     return R1_OK;
 }
 
-/* ---- tokenize ------------------------------------------------------------------------- */
+/* ---- tokenize ---------------------------------------------------------------------------- */
 
 typedef struct {
     const char *file, *decode;
@@ -219,7 +219,7 @@ int r1_cmd_tokenize(int argc, char **argv)
     return status == R1_OK ? 0 : r1_cmd_fail(&err);
 }
 
-/* ---- logprob -------------------------------------------------------------------------- */
+/* ---- logprob ----------------------------------------------------------------------------- */
 
 typedef struct {
     const char *ids, *ids_file, *prompt;
@@ -349,7 +349,7 @@ int r1_cmd_logprob(int argc, char **argv)
     return status == R1_OK ? 0 : r1_cmd_fail(&err);
 }
 
-/* ---- bench ---------------------------------------------------------------------------- */
+/* ---- bench ------------------------------------------------------------------------------- */
 
 typedef struct {
     int prompt, tokens, threads, repeats, compute;

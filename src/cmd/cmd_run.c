@@ -16,7 +16,7 @@
 
 #define MOST 10000000 /* no context is as long */
 
-/* ---- options -------------------------------------------------------------------------- */
+/* ---- options ----------------------------------------------------------------------------- */
 
 typedef struct {
     r1_sampling sampling;
@@ -147,7 +147,7 @@ static const r1_opt run_rows[] = {
 };
 #undef AT
 
-/* ---- text to the terminal ------------------------------------------------------------- */
+/* ---- text to the terminal ---------------------------------------------------------------- */
 
 /* Writes a reply as it comes.  On a terminal, reasoning is dim and nothing that the model writes
  * can move the cursor; elsewhere the bytes are as they are. */
@@ -225,7 +225,7 @@ static void printer_close(printer *p)
     r1_buf_release(&p->held);
 }
 
-/* ---- replies -------------------------------------------------------------------------- */
+/* ---- replies ----------------------------------------------------------------------------- */
 
 typedef struct {
     const run_options *v;
@@ -327,7 +327,7 @@ static r1_status raw_prompt(const session *s, reply *r, const char *text, size_t
                                &r->ids, &r->n_ids, err);
 }
 
-/* ---- one prompt ----------------------------------------------------------------------- */
+/* ---- one prompt -------------------------------------------------------------------------- */
 
 static const char *finish_text(r1_finish f)
 {
@@ -443,7 +443,7 @@ static r1_status answer_input(session *s, r1_err *err)
     return status;
 }
 
-/* ---- chat ----------------------------------------------------------------------------- */
+/* ---- chat -------------------------------------------------------------------------------- */
 
 /* Called by readline when a signal has arrived: Ctrl-C begins a new line. */
 static int on_signal(void)
@@ -586,7 +586,7 @@ static r1_status converse(session *s, r1_err *err)
     return R1_OK;
 }
 
-/* ---- the command ---------------------------------------------------------------------- */
+/* ---- the command ------------------------------------------------------------------------- */
 
 /* What the table of options cannot check. */
 static r1_status run_check(const run_options *v, bool interactive, r1_err *err)

@@ -35,7 +35,7 @@ static const r1_opt command_rows[] = {
      .help = "Go on from the last checkpoint, bit for bit."},
 };
 
-/* ---- Progress ------------------------------------------------------------------------------ */
+/* ---- Progress ---------------------------------------------------------------------------- */
 
 typedef struct {
     bool json;
@@ -140,7 +140,7 @@ static void on_note(void *ud, const char *text)
     fprintf(stderr, "note: %s\n", text);
 }
 
-/* ---- One body for the three ------------------------------------------------------------------ */
+/* ---- One body for the three -------------------------------------------------------------- */
 
 typedef r1_status (*run_fn)(const void *o, const char *config, r1_store *store,
                             const r1_listener *listener, bool resume, r1_err *err);

@@ -134,7 +134,7 @@ static void rmsnorm_bwd_gain(float *dg, const void *dy, r1_dtype t, const float 
     BY_DTYPE(t, gain_row_bwd(dg, dy, T, x, rstd, n));
 }
 
-/* ---- Rotary position embedding (Su et al. 2021) ------------------------------------------- */
+/* ---- Rotary position embedding (Su et al. 2021) ------------------------------------------ */
 
 R1_INLINE void rope_halves(void *x, const r1_dtype t, const float *cosine, const float *sine,
                            int64_t half, float sign)
@@ -211,7 +211,7 @@ static void swiglu_bwd(void *dgate, void *dup, r1_dtype t, const void *dy, const
     BY_DTYPE(t, swiglu_row_bwd(dgate, dup, T, dy, gate, up, n));
 }
 
-/* ---- Log-probability of a token ----------------------------------------------------------- */
+/* ---- Log-probability of a token ---------------------------------------------------------- */
 
 /* The largest of z and sum(exp((z - largest)/temperature)). */
 static float exp_sum(const float *z, int64_t v, float inverse, float *most)
@@ -275,7 +275,7 @@ static void logprob_bwd(void *dz, r1_dtype t, const float *z, int64_t v, int64_t
     convert((char *)dz + (size_t)target * (t == R1_F32 ? 4 : 2), t, &own, R1_F32, 1);
 }
 
-/* ---- Update ------------------------------------------------------------------------------- */
+/* ---- Update ------------------------------------------------------------------------------ */
 
 static float sumsq(const float *x, int64_t n)
 {

@@ -19,7 +19,7 @@ r1_isa r1_isa_detect(void);
 const char *r1_isa_text(r1_isa isa);
 
 #define R1_ISA_PASTE2(a, b) a##_##b
-#define R1_ISA_PASTE(a, b) R1_ISA_PASTE2(a, b)
+#define R1_ISA_PASTE(a, b)  R1_ISA_PASTE2(a, b)
 /* R1_ISA_SYMBOL(r1_matmul_kernels) -> r1_matmul_kernels_avx512 */
 #define R1_ISA_SYMBOL(base) R1_ISA_PASTE(base, R1_ISA_NAME)
 

@@ -36,7 +36,7 @@ R1_INLINE void clear_tile(vf acc[MAX_ROWS][MAX_PANELS * PV], int nr, int np)
         v_set(0);
 }
 
-/* ---- F32 -------------------------------------------------------------------------------- */
+/* ---- F32 --------------------------------------------------------------------------------- */
 
 R1_INLINE void f32_tile(float *c, const r1_matmul_in *in, int64_t row, const int nr,
                         const uint8_t *w, size_t panel_bytes, const int np, int64_t depth)
@@ -58,7 +58,7 @@ R1_INLINE void f32_tile(float *c, const r1_matmul_in *in, int64_t row, const int
     keep_tile(c, acc, nr, np);
 }
 
-/* ---- BF16 ------------------------------------------------------------------------------- */
+/* ---- BF16 -------------------------------------------------------------------------------- */
 
 #if defined(__AVX512BF16__)
 enum { NATIVE_BF16 = 1 };
@@ -131,7 +131,7 @@ R1_INLINE void bf16_tile(float *c, const r1_matmul_in *in, int64_t row, const in
 }
 #endif
 
-/* ---- Blocks of 32 ----------------------------------------------------------------------- */
+/* ---- Blocks of 32 ------------------------------------------------------------------------ */
 
 enum { SCALE_BYTES = 2 * R1_PANEL, Q8_BYTES = 32 * R1_PANEL, Q4_BYTES = 16 * R1_PANEL };
 
@@ -384,7 +384,7 @@ TILE(tile_q8_0, CALL_Q8_0)
 TILE(tile_q4_0, CALL_Q4_0)
 TILE(tile_q4_1, CALL_Q4_1)
 
-/* ---- Rows in and out ---------------------------------------------------------------------- */
+/* ---- Rows in and out --------------------------------------------------------------------- */
 
 /* x = d (254 upper + lower) in two signed bytes: as exact as BF16 squared, where one byte (as
  * llama.cpp has it) moves SmolLM2's distribution by 3.5e-3 nats. */

@@ -6,13 +6,14 @@
 
 #include "base/os.h"
 
-/* ---- Trace: R1_TRACE=1 --------------------------------------------------------------------- */
+/* ---- Trace: R1_TRACE=1 ------------------------------------------------------------------- */
 
-#define OPS(X)                                                                           \
-    X(pack)                                                                              \
-    X(gather) X(matmul) X(rmsnorm) X(rope) X(keep) X(attend) X(swiglu) X(add) X(logprob) \
-        X(gather_bwd) X(matmul_dw) X(rmsnorm_bwd) X(attend_bwd) X(swiglu_bwd) X(add_bwd) \
-            X(logprob_bwd) X(sumsq) X(adamw) X(zero)
+#define OPS(X)                                                                               \
+    X(pack)                                                                                  \
+    X(gather)                                                                                \
+    X(matmul) X(rmsnorm) X(rope) X(keep) X(attend) X(swiglu) X(add) X(logprob) X(gather_bwd) \
+        X(matmul_dw) X(rmsnorm_bwd) X(attend_bwd) X(swiglu_bwd) X(add_bwd) X(logprob_bwd)    \
+            X(sumsq) X(adamw) X(zero)
 typedef enum {
 #define ENUM(name) T_##name,
     OPS(ENUM)
@@ -76,7 +77,7 @@ void r1_op_trace_print(void)
         leave(T_##name, since_);      \
     } while (0)
 
-/* ---- Shapes -------------------------------------------------------------------------------- */
+/* ---- Shapes ------------------------------------------------------------------------------ */
 
 static bool is_act(r1_tensor t)
 {
@@ -98,7 +99,7 @@ static bool is_vector(r1_tensor t, int64_t n)
     return t.data && t.dtype == R1_F32 && t.rank == 1 && t.shape[0] == n;
 }
 
-/* ---- Memory -------------------------------------------------------------------------------- */
+/* ---- Memory ------------------------------------------------------------------------------ */
 
 r1_status r1_op_alloc(r1_backend *b, size_t bytes, void **out, r1_err *err)
 {
@@ -142,7 +143,7 @@ void r1_op_pack_free(r1_backend *b, r1_packed *p)
     b->ops->pack_free(b, p);
 }
 
-/* ---- Forward ------------------------------------------------------------------------------- */
+/* ---- Forward ----------------------------------------------------------------------------- */
 
 void r1_op_gather(r1_backend *b, r1_tensor y, r1_tensor w, const int32_t *id)
 {
@@ -239,7 +240,7 @@ void r1_op_logprob(r1_backend *b, r1_tensor lp, r1_tensor entropy, r1_tensor log
     RUN(logprob, lp, entropy, logits, target, temperature);
 }
 
-/* ---- Backward ------------------------------------------------------------------------------ */
+/* ---- Backward ---------------------------------------------------------------------------- */
 
 void r1_op_gather_bwd(r1_backend *b, r1_tensor dw, r1_tensor dy, const int32_t *id)
 {
@@ -295,7 +296,7 @@ void r1_op_logprob_bwd(r1_backend *b, r1_tensor dlogits, r1_tensor logits,
     RUN(logprob_bwd, dlogits, logits, target, temperature, dlp);
 }
 
-/* ---- Update -------------------------------------------------------------------------------- */
+/* ---- Update ------------------------------------------------------------------------------ */
 
 double r1_op_sumsq(r1_backend *b, r1_tensor x)
 {

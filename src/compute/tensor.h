@@ -16,10 +16,10 @@ typedef enum {
 } r1_dtype;
 
 typedef struct {
-    const char *name; /* "Q8_0" */
-    int block;        /* elements a block; 1 for plain types */
-    int bytes;        /* bytes a block */
-    int ggml_type;    /* number in a GGUF tensor directory, -1 = none */
+    const char *name;        /* "Q8_0" */
+    int block;               /* elements a block; 1 for plain types */
+    int bytes;               /* bytes a block */
+    int ggml_type;           /* number in a GGUF tensor directory, -1 = none */
     const char *safetensors; /* "BF16"; NULL = none */
 } r1_dtype_traits;
 

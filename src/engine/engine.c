@@ -197,7 +197,7 @@ void r1_engine_free_completions(r1_completion *c, int n)
     }
 }
 
-/* ---- The kept conversation ----------------------------------------------------------------- */
+/* ---- The kept conversation --------------------------------------------------------------- */
 
 void r1_engine_forget(r1_engine *e)
 {
@@ -237,7 +237,7 @@ static bool take_prompt(r1_engine *e, job *j)
     return true;
 }
 
-/* ---- Slots --------------------------------------------------------------------------------- */
+/* ---- Slots ------------------------------------------------------------------------------- */
 
 static bool wants_text(const r1_request *q)
 {
@@ -311,7 +311,7 @@ static void finish(slot *s, r1_finish how)
     s->done = true;
 }
 
-/* ---- Text ---------------------------------------------------------------------------------- */
+/* ---- Text -------------------------------------------------------------------------------- */
 
 /* Whether a stop string is in the text; *shown = bytes in front of it, or, when there is none, in
  * front of what may become one. */
@@ -381,7 +381,7 @@ static void accept(const r1_engine *e, slot *s, int32_t id, float lp)
         show(e, s, id);
 }
 
-/* ---- Choosing ------------------------------------------------------------------------------ */
+/* ---- Choosing ---------------------------------------------------------------------------- */
 
 static void choose_range(void *ud, int thread, int64_t begin, int64_t end)
 {
@@ -415,7 +415,7 @@ static void choose_first(r1_engine *e, job *j, const float *logits)
         memcpy(e->held, logits, (size_t)e->m->cfg.vocab * sizeof *logits);
 }
 
-/* ---- Calls of the model -------------------------------------------------------------------- */
+/* ---- Calls of the model ------------------------------------------------------------------ */
 
 static void add_row(r1_engine *e, int32_t id, int pos, int key_row, int prefix, int prefix_end,
                     int key_begin)
@@ -517,7 +517,7 @@ static r1_status decode(r1_engine *e, r1_err *err)
     return R1_OK;
 }
 
-/* ---- The run ------------------------------------------------------------------------------- */
+/* ---- The run ----------------------------------------------------------------------------- */
 
 static r1_status check(const r1_engine *e, const r1_request *q, r1_err *err)
 {

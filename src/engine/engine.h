@@ -18,8 +18,8 @@ typedef struct {
 typedef struct {
     const int32_t *prompt; /* borrowed */
     int n_prompt;
-    int samples;         /* completions of this prompt */
-    uint64_t sequence;   /* identity for the random numbers; sample j uses sequence + j */
+    int samples;       /* completions of this prompt */
+    uint64_t sequence; /* identity for the random numbers; sample j uses sequence + j */
     r1_sampling sampling;
     bool ignore_eos;      /* go on after an end-of-generation token: for measurements */
     r1_token_fn on_token; /* NULL, or called as tokens come; sample is 0..samples-1 */
@@ -28,14 +28,14 @@ typedef struct {
 } r1_request;
 
 typedef struct {
-    int max_batch;   /* rows that decode together, 1..512 */
-    int kv_rows;     /* tokens of key/value memory; 0 = enough for max_batch full contexts, bounded */
-    int chunk;       /* prefill rows a step */
+    int max_batch; /* rows that decode together, 1..512 */
+    int kv_rows;   /* tokens of key/value memory; 0 = max_batch full contexts, bounded */
+    int chunk;     /* prefill rows a step */
 } r1_engine_options;
 r1_engine_options r1_engine_default(const r1_model *m);
 
 typedef struct {
-    double prefill_s, decode_s;             /* seconds */
+    double prefill_s, decode_s; /* seconds */
     int64_t prefill_tokens, decode_tokens;
 } r1_engine_stats;
 

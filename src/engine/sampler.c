@@ -203,7 +203,7 @@ static int32_t argmax(const float *x, int n)
     return 0;
 }
 
-/* ---- Truncation ---------------------------------------------------------------------------- */
+/* ---- Truncation -------------------------------------------------------------------------- */
 
 /* The order of truncation: heavier first, then smaller id.  No two ids are equal in it. */
 static bool before(const float *w, int32_t a, int32_t b)
@@ -325,7 +325,7 @@ static int truncate_choice(r1_sampler *s, int n, double total, const r1_sampling
     return kept;
 }
 
-/* ---- The draw ------------------------------------------------------------------------------ */
+/* ---- The draw ---------------------------------------------------------------------------- */
 
 /* The id at which the running sum of weights passes `at`; rounding may leave none: then the last
  * id with any weight. */
@@ -377,7 +377,7 @@ static int32_t draw_kept(const r1_sampler *s, int kept, float u)
     return last;
 }
 
-/* ---- The choice ---------------------------------------------------------------------------- */
+/* ---- The choice -------------------------------------------------------------------------- */
 
 /* The logits with the penalty on recent tokens: positive ones divided, negative ones multiplied.
  * It starts from the given logits each time, so a repeated token is not penalised twice. */

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "model/acts.h"
 
-/* ---- Gradients --------------------------------------------------------------------------------- */
+/* ---- Gradients --------------------------------------------------------------------------- */
 
 r1_status r1_backward_open(r1_model *m, r1_grads *g, r1_err *err)
 {
@@ -54,7 +54,7 @@ static r1_tensor grad_of(const r1_grads *g, const r1_tensor *rows)
     return g->grad[0]; /* a tied head is the embedding */
 }
 
-/* ---- Pieces ------------------------------------------------------------------------------------ */
+/* ---- Pieces ------------------------------------------------------------------------------ */
 
 static r1_tensor round_to_act(r1_model *m, const r1_acts_bwd *s, const r1_rows *rows)
 {
@@ -126,7 +126,7 @@ static void head_bwd(r1_model *m, r1_acts *a, r1_grads *g, const r1_acts_bwd *s,
     r1_mem_free(lp);
 }
 
-/* ---- The whole pass ---------------------------------------------------------------------------- */
+/* ---- The whole pass ---------------------------------------------------------------------- */
 
 static r1_acts_bwd bwd_rows(const r1_acts_bwd *s, int64_t n)
 {

@@ -11,7 +11,7 @@
 #define THINK     "<think>"
 #define THINK_END "</think>"
 
-/* ---- Prompt ------------------------------------------------------------------------------- */
+/* ---- Prompt ------------------------------------------------------------------------------ */
 
 /* plain: the content must be text, for ChatML puts it into the prompt as it is. */
 static r1_status check_messages(const json_t *messages, bool plain, r1_err *err)
@@ -97,7 +97,7 @@ r1_status r1_chat_render(const r1_tokenizer *t, const json_t *messages,
     return status == R1_OK ? R1_OK : r1_err_prefix(err, status, "chat");
 }
 
-/* ---- Reply -------------------------------------------------------------------------------- */
+/* ---- Reply ------------------------------------------------------------------------------- */
 
 static bool is_space(char c)
 {

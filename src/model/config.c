@@ -7,7 +7,7 @@
 
 enum { MAX_LAYERS = 1024, MAX_WIDTH = 1 << 17, MAX_VOCAB = 1 << 22, MAX_CONTEXT = 1 << 24 };
 
-/* ---- Architectures ------------------------------------------------------------------------- */
+/* ---- Architectures ----------------------------------------------------------------------- */
 
 typedef struct {
     const char *name;     /* GGUF general.architecture, config.json model_type */
@@ -33,7 +33,7 @@ static r1_status unknown(const char *subject, const char *name, r1_err *err)
                    architectures[0].name);
 }
 
-/* ---- Checks and frequencies ---------------------------------------------------------------- */
+/* ---- Checks and frequencies -------------------------------------------------------------- */
 
 r1_status r1_config_check(const r1_config *c, const char *subject, r1_err *err)
 {
@@ -77,7 +77,7 @@ void r1_config_inv_freq(const r1_config *c, float *inv_freq)
     }
 }
 
-/* ---- config.json ----------------------------------------------------------------------------- */
+/* ---- config.json ------------------------------------------------------------------------- */
 
 /* rope_scaling of transformers 4, rope_parameters of 5. */
 static r1_status rope_from_json(const json_t *obj, const char *subject, r1_config *c,
@@ -227,7 +227,7 @@ json_t *r1_config_to_json(const r1_config *c, const char *dtype, int bos, int eo
         id_or_null(eos), "attention_dropout", 0.0);
 }
 
-/* ---- GGUF ------------------------------------------------------------------------------------ */
+/* ---- GGUF -------------------------------------------------------------------------------- */
 
 typedef struct {
     const char *name; /* after the architecture's prefix */

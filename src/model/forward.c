@@ -12,7 +12,7 @@
 
 #include "model/acts.h"
 
-/* ---- Memory: one block, cut twice (once to measure) ------------------------------------------ */
+/* ---- Memory: one block, cut twice (once to measure) -------------------------------------- */
 
 typedef struct {
     char *base; /* NULL while measuring */
@@ -163,7 +163,7 @@ void r1_forward_close(r1_acts *a)
     free_acts(a);
 }
 
-/* ---- The pass ---------------------------------------------------------------------------------- */
+/* ---- The pass ---------------------------------------------------------------------------- */
 
 r1_tensor r1_forward_first(r1_tensor t, int64_t n)
 {
@@ -229,7 +229,7 @@ r1_tensor r1_forward_run(r1_model *m, r1_acts *a, const r1_rows *rows, const int
     return hidden;
 }
 
-/* ---- The head ---------------------------------------------------------------------------------- */
+/* ---- The head ---------------------------------------------------------------------------- */
 
 void r1_forward_logits(r1_model *m, r1_acts *a, r1_tensor hidden, const int32_t *row, int n,
                        r1_tensor logits)

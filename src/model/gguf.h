@@ -9,8 +9,19 @@
 #include "compute/tensor.h"
 
 typedef enum {
-    R1_GGUF_U8, R1_GGUF_I8, R1_GGUF_U16, R1_GGUF_I16, R1_GGUF_U32, R1_GGUF_I32, R1_GGUF_F32,
-    R1_GGUF_BOOL, R1_GGUF_STR, R1_GGUF_ARR, R1_GGUF_U64, R1_GGUF_I64, R1_GGUF_F64,
+    R1_GGUF_U8,
+    R1_GGUF_I8,
+    R1_GGUF_U16,
+    R1_GGUF_I16,
+    R1_GGUF_U32,
+    R1_GGUF_I32,
+    R1_GGUF_F32,
+    R1_GGUF_BOOL,
+    R1_GGUF_STR,
+    R1_GGUF_ARR,
+    R1_GGUF_U64,
+    R1_GGUF_I64,
+    R1_GGUF_F64,
     R1_GGUF_TYPE_COUNT
 } r1_gguf_type;
 
@@ -22,9 +33,9 @@ typedef struct {
 typedef struct {
     r1_gguf_str key;
     r1_gguf_type type;
-    r1_gguf_type item;  /* ARR: type of the items (no arrays of arrays) */
-    uint64_t count;     /* ARR: items */
-    const uint8_t *at;  /* the value's bytes in the map (ARR: the first item) */
+    r1_gguf_type item; /* ARR: type of the items (no arrays of arrays) */
+    uint64_t count;    /* ARR: items */
+    const uint8_t *at; /* the value's bytes in the map (ARR: the first item) */
 } r1_gguf_kv;
 
 typedef struct {

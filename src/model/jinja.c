@@ -53,7 +53,7 @@ static val name_of(const node *n)
     return (val){.kind = R1_JV_STR, .s = n->s, .n = n->n};
 }
 
-/* ---- Scopes ------------------------------------------------------------------------------- */
+/* ---- Scopes ------------------------------------------------------------------------------ */
 
 static scope *open_scope(interp *in, scope *parent)
 {
@@ -130,7 +130,7 @@ static r1_status assign(interp *in, scope *s, const node *target, val v)
     return R1_OK;
 }
 
-/* ---- Output ------------------------------------------------------------------------------- */
+/* ---- Output ------------------------------------------------------------------------------ */
 
 static r1_status write_text(interp *in, const char *text, size_t n)
 {
@@ -155,7 +155,7 @@ static r1_status capture(interp *in, scope *s, const node *list, val *out)
     return status;
 }
 
-/* ---- Calls -------------------------------------------------------------------------------- */
+/* ---- Calls ------------------------------------------------------------------------------- */
 
 /* Evaluate the arguments; `room` more keyword arguments fit in. */
 static r1_status eval_args(interp *in, scope *s, const node *list, size_t room, args *out)
@@ -258,7 +258,7 @@ static val make_macro(interp *in, scope *s, const node *def)
     return (val){.kind = R1_JV_MACRO, .macro = m};
 }
 
-/* ---- Expressions -------------------------------------------------------------------------- */
+/* ---- Expressions ------------------------------------------------------------------------- */
 
 static r1_status eval_call(interp *in, scope *s, const node *n, val *out)
 {
@@ -453,7 +453,7 @@ static r1_status eval(interp *in, scope *s, const node *n, val *out)
     return R1_OK;
 }
 
-/* ---- Statements --------------------------------------------------------------------------- */
+/* ---- Statements -------------------------------------------------------------------------- */
 
 /* The items that the loop's filter keeps. */
 static r1_status filter_items(interp *in, scope *s, const node *n, r1_jinja_seq *items,

@@ -20,7 +20,7 @@ typedef r1_jinja_args args;
 static const val absent = {.kind = R1_JV_UNDEFINED, .s = NULL};
 static const val none = {.kind = R1_JV_NONE};
 
-/* ---- Calling ------------------------------------------------------------------------------ */
+/* ---- Calling ----------------------------------------------------------------------------- */
 
 bool r1_jinja_lib_absent(val v)
 {
@@ -90,7 +90,7 @@ static r1_status as_list(run *r, r1_jinja_vkind kind, const r1_jinja_seq *items,
     return r1_jinja_lib_list(r, kind, &vec, out);
 }
 
-/* ---- Dictionaries and lists --------------------------------------------------------------- */
+/* ---- Dictionaries and lists -------------------------------------------------------------- */
 
 typedef enum { KEYS, VALUES, ITEMS } dict_part;
 
@@ -272,7 +272,7 @@ r1_status r1_jinja_lib_attribute(run *r, val v, val name, val *out)
     return R1_OK;
 }
 
-/* ---- Global functions --------------------------------------------------------------------- */
+/* ---- Global functions -------------------------------------------------------------------- */
 
 static r1_status fn_range(run *r, val self, const val *a, val *out)
 {
@@ -408,7 +408,7 @@ r1_status r1_jinja_lib_invoke(run *r, val callee, const args *in, val *out)
     return r1_jinja_lib_call(r, e, self, in, out);
 }
 
-/* ---- Filters: values ---------------------------------------------------------------------- */
+/* ---- Filters: values --------------------------------------------------------------------- */
 
 static r1_status f_default(run *r, val v, const val *a, val *out)
 {
@@ -532,7 +532,7 @@ static r1_status f_round(run *r, val v, const val *a, val *out)
     return R1_OK;
 }
 
-/* ---- Filters: sequences ------------------------------------------------------------------- */
+/* ---- Filters: sequences ------------------------------------------------------------------ */
 
 /* item.a.b for attribute "a.b"; a part of digits is an index.  An undefined step becomes
  * `otherwise` if that is given. */
@@ -934,7 +934,7 @@ r1_status r1_jinja_lib_filter(run *r, val name, val v, const args *in, val *out)
     return R1_OK;
 }
 
-/* ---- Tests -------------------------------------------------------------------------------- */
+/* ---- Tests ------------------------------------------------------------------------------- */
 
 typedef enum {
     IS_BOOLEAN,

@@ -22,7 +22,7 @@ typedef struct {
     unsigned *macro_flags; /* of the macro being parsed */
 } parser;
 
-/* ---- Parser: helpers ---------------------------------------------------------------------- */
+/* ---- Parser: helpers --------------------------------------------------------------------- */
 
 static const r1_jinja_token *peek(const parser *p)
 {
@@ -148,7 +148,7 @@ static r1_status nest(parser *p)
     return R1_OK;
 }
 
-/* ---- Parser: expressions ------------------------------------------------------------------ */
+/* ---- Parser: expressions ----------------------------------------------------------------- */
 
 static r1_status expression(parser *p, bool with_if, r1_jinja_node **out);
 
@@ -541,7 +541,7 @@ static r1_status expression(parser *p, bool with_if, r1_jinja_node **out)
     return R1_OK;
 }
 
-/* ---- Parser: statements ------------------------------------------------------------------- */
+/* ---- Parser: statements ------------------------------------------------------------------ */
 
 static r1_status body(parser *p, const char *const *ends, r1_jinja_node **list, int *which);
 

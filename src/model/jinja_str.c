@@ -53,7 +53,7 @@ static r1_status want_int(const run *r, val v, const char *what, int64_t absent,
 /* Bytes looked at one character at a time for one step of the budget. */
 #define PER_STEP 8
 
-/* ---- Strip -------------------------------------------------------------------------------- */
+/* ---- Strip ------------------------------------------------------------------------------- */
 
 static r1_status strip(run *r, val s, val chars, bool left, bool right, val *out)
 {
@@ -98,7 +98,7 @@ static r1_status str_rstrip(run *r, val s, const val *a, val *out)
     return strip(r, s, a[0], false, true, out);
 }
 
-/* ---- Split -------------------------------------------------------------------------------- */
+/* ---- Split ------------------------------------------------------------------------------- */
 
 /* The words of s; all but `max` of them stay joined (at the front when from_right). */
 static r1_status split_space(run *r, val s, int64_t max, bool from_right, r1_jinja_vec *out)
@@ -250,7 +250,7 @@ static r1_status str_rpartition(run *r, val s, const val *a, val *out)
     return partition(r, s, a, true, out);
 }
 
-/* ---- Search and replace ------------------------------------------------------------------- */
+/* ---- Search and replace ------------------------------------------------------------------ */
 
 /* affix: a string, or a tuple of which one must match. */
 static r1_status has_affix(run *r, val s, val affix, bool at_end, bool *out)
@@ -397,7 +397,7 @@ static r1_status str_replace(run *r, val s, const val *a, val *out)
     return replace(r, s, from, to, limit, out);
 }
 
-/* ---- Case --------------------------------------------------------------------------------- */
+/* ---- Case -------------------------------------------------------------------------------- */
 
 typedef enum {
     LOWER,
@@ -488,7 +488,7 @@ static r1_status str_swapcase(run *r, val s, const val *a, val *out)
     return recase(r, s, SWAP, out);
 }
 
-/* ---- Character classes -------------------------------------------------------------------- */
+/* ---- Character classes ------------------------------------------------------------------- */
 
 bool r1_jinja_str_is_case(val s, bool upper)
 {
@@ -557,7 +557,7 @@ static r1_status str_isupper(run *r, val s, const val *a, val *out)
     return r1_jinja_value_charge(r, s.n / PER_STEP);
 }
 
-/* ---- Join and numbers --------------------------------------------------------------------- */
+/* ---- Join and numbers -------------------------------------------------------------------- */
 
 r1_status r1_jinja_str_join(run *r, val d, const r1_jinja_seq *items, val *out)
 {
@@ -637,7 +637,7 @@ bool r1_jinja_str_to_float(val s, double *out)
     return *end == 0;
 }
 
-/* ---- Filters over str(value) -------------------------------------------------------------- */
+/* ---- Filters over str(value) ------------------------------------------------------------- */
 
 static r1_status filter_trim(run *r, val v, const val *a, val *out)
 {
@@ -699,7 +699,7 @@ static r1_status filter_indent(run *r, val v, const val *a, val *out)
     return status;
 }
 
-/* ---- Tables ------------------------------------------------------------------------------- */
+/* ---- Tables ------------------------------------------------------------------------------ */
 
 const r1_jinja_entry r1_jinja_str_methods[] = {
     {"capitalize", str_capitalize, NULL, 0, {NULL}},

@@ -79,7 +79,7 @@ static r1_status bad_operands(const run *r, const char *what, val a, val b)
          r1_jinja_value_type(b));
 }
 
-/* ---- Making values ------------------------------------------------------------------------ */
+/* ---- Making values ----------------------------------------------------------------------- */
 
 val r1_jinja_value_bool(bool b)
 {
@@ -198,7 +198,7 @@ r1_status r1_jinja_value_from_json(run *r, const json_t *j, val *out)
     return from_json(r, same.out, 0, out);
 }
 
-/* ---- Dictionaries ------------------------------------------------------------------------- */
+/* ---- Dictionaries ------------------------------------------------------------------------ */
 
 r1_status r1_jinja_value_get(run *r, const r1_jinja_dict *d, val key, val **found)
 {
@@ -242,7 +242,7 @@ r1_status r1_jinja_value_put(run *r, r1_jinja_dict *d, val key, val v)
     return R1_OK;
 }
 
-/* ---- Truth, equality, order --------------------------------------------------------------- */
+/* ---- Truth, equality, order -------------------------------------------------------------- */
 
 static bool is_seq(val v)
 {
@@ -422,7 +422,7 @@ r1_status r1_jinja_value_contains(run *r, val box, val v, bool *out)
     return R1_OK;
 }
 
-/* ---- Arithmetic --------------------------------------------------------------------------- */
+/* ---- Arithmetic -------------------------------------------------------------------------- */
 
 static r1_status too_large(const run *r)
 {
@@ -596,7 +596,7 @@ r1_status r1_jinja_value_negate(run *r, val a, val *out)
     return R1_OK;
 }
 
-/* ---- Items -------------------------------------------------------------------------------- */
+/* ---- Items ------------------------------------------------------------------------------- */
 
 r1_status r1_jinja_value_length(run *r, val v, size_t *out)
 {
@@ -757,7 +757,7 @@ r1_status r1_jinja_value_slice(run *r, val v, const val *part, val *out)
     return R1_OK;
 }
 
-/* ---- Text --------------------------------------------------------------------------------- */
+/* ---- Text -------------------------------------------------------------------------------- */
 
 size_t r1_jinja_value_char(char c)
 {

@@ -28,7 +28,7 @@ struct r1_model_files {
     int n_copies;
 };
 
-/* ---- Names in the cache -------------------------------------------------------------------- */
+/* ---- Names in the cache ------------------------------------------------------------------ */
 
 r1_status r1_model_resolve(const char *word, char *path, size_t size, r1_err *err)
 {
@@ -64,7 +64,7 @@ r1_status r1_model_resolve(const char *word, char *path, size_t size, r1_err *er
     return s;
 }
 
-/* ---- The parameters: one table --------------------------------------------------------------- */
+/* ---- The parameters: one table ----------------------------------------------------------- */
 
 typedef enum { DIM_NONE, DIM_D, DIM_Q, DIM_KV, DIM_F, DIM_V } dim;
 
@@ -184,7 +184,7 @@ int64_t r1_model_count(const r1_model *m)
     return n;
 }
 
-/* ---- Memory ---------------------------------------------------------------------------------- */
+/* ---- Memory ------------------------------------------------------------------------------ */
 
 static r1_status take_block(r1_model *m, size_t bytes, void **out, r1_err *err)
 {
@@ -233,7 +233,7 @@ static r1_status take_frequencies(r1_model *m, r1_err *err)
     return R1_OK;
 }
 
-/* ---- Weights of a file ----------------------------------------------------------------------- */
+/* ---- Weights of a file ------------------------------------------------------------------- */
 
 static const char *source_name(const r1_model *m)
 {
@@ -395,7 +395,7 @@ void r1_model_refresh(r1_model *m)
     r1_assert(s == R1_OK);
 }
 
-/* ---- Opening ----------------------------------------------------------------------------------- */
+/* ---- Opening ----------------------------------------------------------------------------- */
 
 static r1_model *new_model(void)
 {
@@ -535,7 +535,7 @@ void r1_model_close(r1_model *m)
     r1_mem_free(m);
 }
 
-/* ---- New models and copies ------------------------------------------------------------------- */
+/* ---- New models and copies --------------------------------------------------------------- */
 
 /* Normal numbers by Box and Muller, one pair a Philox block: f(seed, parameter, index). */
 static void fill_normal(float *x, int64_t n, uint64_t seed, int parameter_index, double std)
@@ -600,7 +600,7 @@ r1_status r1_model_create(const r1_config *cfg, r1_tokenizer *tok, float embed_s
     return R1_OK;
 }
 
-/* ---- Saving ------------------------------------------------------------------------------------ */
+/* ---- Saving ------------------------------------------------------------------------------ */
 
 static r1_status save_json(const char *dir, const char *name, json_t *obj, r1_err *err)
 {

@@ -26,19 +26,19 @@ r1_status r1_tokenizer_encode(const r1_tokenizer *t, const char *text, size_t le
 /* The bytes of one id (not NUL-terminated; "" for an id without text); false if out of range. */
 bool r1_tokenizer_bytes(const r1_tokenizer *t, int32_t id, const char **s, size_t *n);
 
-int r1_tokenizer_size(const r1_tokenizer *t);              /* ids 0..size-1 */
+int r1_tokenizer_size(const r1_tokenizer *t);                          /* ids 0..size-1 */
 int32_t r1_tokenizer_find(const r1_tokenizer *t, const char *content); /* -1 if no such token */
-int32_t r1_tokenizer_bos(const r1_tokenizer *t);           /* -1 = none */
+int32_t r1_tokenizer_bos(const r1_tokenizer *t);                       /* -1 = none */
 bool r1_tokenizer_adds_bos(const r1_tokenizer *t);
-bool r1_tokenizer_is_eos(const r1_tokenizer *t, int32_t id); /* any end-of-generation id */
+bool r1_tokenizer_is_eos(const r1_tokenizer *t, int32_t id);     /* any end-of-generation id */
 bool r1_tokenizer_is_special(const r1_tokenizer *t, int32_t id); /* control tokens: not shown */
-int32_t r1_tokenizer_eos(const r1_tokenizer *t);           /* the first of them, -1 = none */
+int32_t r1_tokenizer_eos(const r1_tokenizer *t); /* the first of them, -1 = none */
 const char *r1_tokenizer_chat_template(const r1_tokenizer *t); /* NULL = none */
 
 /* Write tokenizer.json and tokenizer_config.json, which `tokenizers` and transformers load. */
 r1_status r1_tokenizer_save(const r1_tokenizer *t, const char *dir, r1_err *err);
 
-/* ---- Streaming decode: holds back cut UTF-8 characters --------------------------------- */
+/* ---- Streaming decode: holds back cut UTF-8 characters ----------------------------------- */
 typedef struct {
     char held[8];
     int n;

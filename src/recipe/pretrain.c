@@ -42,7 +42,7 @@ const r1_opt r1_pretrain_rows[] = {
 };
 const int r1_pretrain_n_rows = sizeof r1_pretrain_rows / sizeof r1_pretrain_rows[0];
 
-/* ---- The corpus ---------------------------------------------------------------------------- */
+/* ---- The corpus -------------------------------------------------------------------------- */
 
 typedef struct {
     int item;   /* of the file */
@@ -135,7 +135,7 @@ static void close_corpus(corpus *c)
     r1_mem_free(c->order);
 }
 
-/* ---- The model ----------------------------------------------------------------------------- */
+/* ---- The model --------------------------------------------------------------------------- */
 
 static r1_status new_tokenizer(const r1_pretrain_options *o, const r1_task *task,
                                r1_tokenizer **out, r1_err *err)

@@ -161,7 +161,7 @@ typedef struct {
     void *ud;
 } r1_listener;
 
-/* ---- The optimizer ------------------------------------------------------------------------- */
+/* ---- The optimizer ----------------------------------------------------------------------- */
 
 typedef struct {
     r1_model *m;
@@ -187,7 +187,7 @@ r1_status r1_trainer_update(r1_trainer *t, double loss, double *grad_norm, r1_er
 /* Learning rate of update number `step`, from 1. */
 float r1_trainer_rate(const r1_train_options *o, int step);
 
-/* ---- A run: its record, its checkpoints ---------------------------------------------------- */
+/* ---- A run: its record, its checkpoints -------------------------------------------------- */
 
 typedef struct {
     r1_store *store;

@@ -181,7 +181,7 @@ static r1_status modsum_check(const json_t *spec, r1_err *err)
     return modsum_spec(spec, &answer, err);
 }
 
-/* ---- length: the reward of trainers' quick starts ------------------------------------------ */
+/* ---- length: the reward of trainers' quick starts ---------------------------------------- */
 
 static r1_status length_spec(const json_t *spec, int64_t *bytes, r1_err *err)
 {

@@ -316,7 +316,7 @@ static void limits(void **state)
     r1_engine_close(e);
 }
 
-/* ---- Text ---------------------------------------------------------------------------------- */
+/* ---- Text -------------------------------------------------------------------------------- */
 
 typedef struct {
     char text[16][512];
@@ -542,7 +542,7 @@ static void an_interrupt_cancels_what_is_left(void **state)
     r1_engine_close(e);
 }
 
-/* ---- Conversations ------------------------------------------------------------------------- */
+/* ---- Conversations ----------------------------------------------------------------------- */
 
 static void a_conversation_is_kept(void **state)
 {
@@ -598,7 +598,7 @@ static void a_conversation_is_kept(void **state)
     r1_engine_close(fresh);
 }
 
-/* ---- Mistakes ------------------------------------------------------------------------------ */
+/* ---- Mistakes ---------------------------------------------------------------------------- */
 
 static void expect_refusal(r1_engine *e, r1_request q, const char *word)
 {
@@ -656,7 +656,7 @@ static void mistakes(void **state)
     r1_engine_close(small);
 }
 
-/* ---- The public calls ---------------------------------------------------------------------- */
+/* ---- The public calls -------------------------------------------------------------------- */
 
 static void public_calls(void **state)
 {

@@ -65,7 +65,7 @@ static void assert_entries(const char *path, const char *names)
     assert_string_equal(all, names);
 }
 
-/* ---- Reading ------------------------------------------------------------------------------- */
+/* ---- Reading ----------------------------------------------------------------------------- */
 
 static void test_map(void **state)
 {
@@ -111,7 +111,7 @@ static void test_read_file(void **state)
     r1_mem_free(data);
 }
 
-/* ---- Writing a file ------------------------------------------------------------------------ */
+/* ---- Writing a file ---------------------------------------------------------------------- */
 
 static void test_file_replaces_on_commit(void **state)
 {
@@ -233,7 +233,7 @@ static void test_full_disk_leaves_the_old_file(void **state)
     assert_entries(".", "f ");
 }
 
-/* ---- Writing a directory ------------------------------------------------------------------- */
+/* ---- Writing a directory ----------------------------------------------------------------- */
 
 static void fill(const char *tmp, const char *text)
 {
@@ -318,7 +318,7 @@ static void test_dir_errors(void **state)
     assert_entries(".", "f ");
 }
 
-/* ---- Directories --------------------------------------------------------------------------- */
+/* ---- Directories ------------------------------------------------------------------------- */
 
 static void test_mkdirs(void **state)
 {
@@ -381,7 +381,7 @@ static void test_home(void **state)
     assert_int_equal(r1_os_home(home, sizeof home, &err), R1_EARG);
 }
 
-/* ---- Time, processor, terminal, interrupts ------------------------------------------------- */
+/* ---- Time, processor, terminal, interrupts ----------------------------------------------- */
 
 static void test_machine(void **state)
 {
