@@ -8,12 +8,12 @@
 
 /* ---- Trace: R1_TRACE=1 ------------------------------------------------------------------- */
 
-#define OPS(X)                                                                               \
-    X(pack)                                                                                  \
-    X(gather)                                                                                \
-    X(matmul) X(rmsnorm) X(rope) X(keep) X(attend) X(swiglu) X(add) X(logprob) X(gather_bwd) \
-        X(matmul_dw) X(rmsnorm_bwd) X(attend_bwd) X(swiglu_bwd) X(add_bwd) X(logprob_bwd)    \
-            X(sumsq) X(adamw) X(zero)
+/* clang-format off */
+#define OPS(X)                                                                                 \
+    X(pack) X(gather) X(matmul) X(rmsnorm) X(rope) X(keep) X(attend) X(swiglu) X(add)          \
+    X(logprob) X(gather_bwd) X(matmul_dw) X(rmsnorm_bwd) X(attend_bwd) X(swiglu_bwd)           \
+    X(add_bwd) X(logprob_bwd) X(sumsq) X(adamw) X(zero)
+/* clang-format on */
 typedef enum {
 #define ENUM(name) T_##name,
     OPS(ENUM)
