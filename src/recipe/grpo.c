@@ -82,6 +82,8 @@ typedef struct {
     double seconds[4];   /* rollout, verify, reference, update */
     r1_engine_stats engine_stats;
     int64_t seen; /* tokens since the start of this process */
+    int rollouts; /* likewise */
+    bool said_clipped, said_dead;
     r1_batches batches;
     /* Which targets of which batch belong to which completion. */
     struct segment *segments;
@@ -552,28 +554,34 @@ static r1_status put_eval(metrics *m, grpo *g, int before, r1_err *err)
     return R1_OK;
 }
 
-/* The commonest silent failures, said once. */
-static void warn(const grpo *g, const metrics *m, int rollout)
+/* The commonest silent failures, each said once. */
+static void warn(grpo *g, const metrics *m)
 {
-    double clipped = 0, dead = 0;
+    double clipped = 0, dead = 0, right = 0;
     for (int i = 0; i < m->n; i++) {
         if (!strcmp(m->m[i].name, "completions/clipped_ratio"))
             clipped = m->m[i].value;
         if (!strcmp(m->m[i].name, "frac_reward_zero_std"))
             dead = m->m[i].value;
+        if (!strcmp(m->m[i].name, "groups/all_right"))
+            right = m->m[i].value;
     }
-    if (rollout != 0)
-        return;
-    if (clipped > 0.5)
+    if (clipped > 0.5 && !g->said_clipped) {
+        g->said_clipped = true;
         r1_trainer_note(g->run,
                         "%.0f %% of the completions were cut at max_completion_length and "
                         "may have no reward for that: raise it",
                         100 * clipped);
+    }
+    /* Later on, groups that are all right are what one wants. */
+    if (dead <= 0.7 || g->said_dead || (g->rollouts > 0 && right > 0))
+        return;
+    g->said_dead = true;
     if (dead == 1)
         r1_trainer_note(g->run,
                         "no group has differing rewards: the questions are too hard or too "
                         "easy for this model, nothing was learnt from them");
-    else if (dead > 0.7)
+    else
         r1_trainer_note(g->run,
                         "%.0f %% of the groups have equal rewards and teach nothing: raise "
                         "num_generations or choose other questions",
@@ -628,7 +636,8 @@ static r1_status one_rollout(grpo *g, int64_t rollout, r1_err *err)
     put_sampling(&m, &first);
     put_times(&m, g, start);
     R1_TRY(put_eval(&m, g, before, err));
-    warn(g, &m, (int)rollout);
+    warn(g, &m);
+    g->rollouts++;
     r1_store_sample kept[KEPT_SAMPLES];
     int n = keep_samples(g, kept);
     return r1_trainer_record(g->run, g->t, m.m, m.n, kept, n, rollout + 1, err);

@@ -274,8 +274,8 @@ static r1_status check_replaceable(const char *dir, r1_err *err)
     char **names;
     size_t n;
     bool config = false, weights = false;
-    if (!r1_os_exists(dir))
-        return R1_OK;
+    if (!r1_os_is_dir(dir))
+        return R1_OK; /* what else is there, making the directory finds out */
     R1_TRY(r1_os_list_dir(dir, &names, &n, err));
     for (size_t i = 0; i < n; i++) {
         const char *end = strrchr(names[i], '.');
