@@ -547,7 +547,7 @@ static void test_output(void **state)
     OK(r1_trainer_begin("sft", "{}", &o, f->store, NULL, false, &run, err));
     r1_trainer_end(&run, NULL, R1_EIO, &e);
     o.output = path; /* a file */
-    expect_begin(f, &o, false, R1_EIO, "model.safetensors");
+    expect_begin(f, &o, false, R1_EARG, "model.safetensors: exists and is not a directory");
     o.output = "/";
     expect_begin(f, &o, false, R1_EIO, "/");
     o.output = "/dev/null/x";
