@@ -1,6 +1,5 @@
 /* cmd_eval.c: `r1 eval` measures a model on the problems of a built-in task. */
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -328,8 +327,6 @@ int r1_cmd_eval(int argc, char **argv)
     r1_err err = {0};
     const char *words[1];
     int n_words, code;
-    /* A reader of stdout that goes away is a failed write, which main() reports, not a signal. */
-    signal(SIGPIPE, SIG_IGN);
     r1_opts_init(&o, rows, R1_CMD_COUNT(rows), &v, sizeof v);
     if (!r1_cmd_options("eval", &o, argc, argv, words, 1, &n_words, &code))
         return code;

@@ -3,7 +3,6 @@
 #include "cmd/cmd_infer.h"
 
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +20,6 @@ const char *const r1_cmd_compute_names[] = {"auto", "f32", "bf16", NULL};
 bool r1_cmd_model_word(const char *command, r1_opts *o, int n_words, int *code)
 {
     r1_err err = {0};
-    /* A reader of stdout that goes away is a failed write, which main() reports, not a signal. */
-    signal(SIGPIPE, SIG_IGN);
     if (n_words > 0)
         return true;
     r1_opts_release(o);

@@ -1,5 +1,6 @@
 /* main.c: the program's front door: the table of commands, and what they share (cmd.h). */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,8 +24,8 @@ static const r1_command commands[] = {
      "Teach a model by reinforcement learning from verifiable rewards.", r1_cmd_grpo},
     {"eval", "MODEL [OPTION...]", "Measure a model on verifiable problems.", r1_cmd_eval},
     {"demo", "[OPTION...]", "Teach a small model to reason, in a few minutes.", r1_cmd_demo},
-    {"task", "[NAME] [OPTION...]", "List the built-in tasks, or show problems of one.",
-     r1_cmd_task},
+    {"task", "[list | make NAME] [OPTION...]",
+     "List the built-in tasks, or make problems of one.", r1_cmd_task},
     {"runs", "[show ID | export ID | report ID] [OPTION...]",
      "List training runs, show one's metrics, or export them.", r1_cmd_runs},
     {"help", "[COMMAND]", "Show this list, or a command's options.", cmd_help},
@@ -161,6 +162,8 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    /* A reader of stdout that goes away is a failed write, reported below, not a signal. */
+    signal(SIGPIPE, SIG_IGN);
     int code = dispatch(argc, argv);
     /* Buffered output can fail as late as here; a result that was lost is not "done". */
     bool lost = ferror(stdout) != 0;
