@@ -22,6 +22,7 @@ demo: r1
 
 # SmolLM2-135M-Instruct (98 MB) into the model cache, as `smollm2`.
 model:
+	@tools/setup.sh model
 	@tools/get_model.sh
 
 test: setup-test

