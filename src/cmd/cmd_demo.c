@@ -105,7 +105,7 @@ static double find(const r1_metric *m, int n, const char *name)
     for (int i = 0; i < n; i++)
         if (!strcmp(m[i].name, name))
             return m[i].value;
-    return NAN;
+    return (double)NAN;
 }
 
 static void on_step(void *ud, int step, int steps, const r1_metric *m, int n)

@@ -49,7 +49,7 @@ static double find(const r1_metric *m, int n, const char *name)
     for (int i = 0; i < n; i++)
         if (!strcmp(m[i].name, name))
             return m[i].value;
-    return NAN;
+    return (double)NAN;
 }
 
 static void print_json(int step, const r1_metric *m, int n)

@@ -162,8 +162,9 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    /* A reader of stdout that goes away is a failed write, reported below, not a signal. */
+    /* A reader that goes away and a file-size limit are failed writes, not signals. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     int code = dispatch(argc, argv);
     /* Buffered output can fail as late as here; a result that was lost is not "done". */
     bool lost = ferror(stdout) != 0;

@@ -23,3 +23,8 @@ void r1_backend_close(r1_backend *b)
     if (b)
         b->ops->close(b);
 }
+
+const char *r1_backend_isa(const r1_backend *b)
+{
+    return b->isa;
+}

@@ -129,7 +129,8 @@ typedef struct {
 /* The base of every backend; each one's own struct begins with it. */
 struct r1_backend {
     const r1_backend_ops *ops;
-    r1_pool *pool; /* host threads, owned */
+    r1_pool *pool;   /* host threads, owned */
+    const char *isa; /* see r1_backend_isa */
 };
 
 /* name: "cpu" ("cuda" comes later).  threads 0 = one per core. */

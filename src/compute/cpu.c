@@ -653,6 +653,7 @@ r1_status r1_cpu_open(int threads, r1_backend **out, r1_err *err)
         return s;
     }
     c->isa = r1_isa_detect();
+    c->base.isa = r1_isa_text(c->isa);
     c->k = &r1_cpu_kernels_scalar;
     c->attn = &r1_attn_kernels_scalar;
 #if defined(__x86_64__)
@@ -669,9 +670,4 @@ r1_status r1_cpu_open(int threads, r1_backend **out, r1_err *err)
 #endif
     *out = &c->base;
     return R1_OK;
-}
-
-const char *r1_backend_isa(const r1_backend *b)
-{
-    return r1_isa_text(((const cpu *)(const void *)b)->isa);
 }

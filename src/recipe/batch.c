@@ -78,20 +78,20 @@ r1_rows r1_batch_rows(const r1_batch *b)
                      b->prefix_end, b->key_begin, b->key_end};
 }
 
-void r1_batches_release(r1_batches *l)
+void r1_batch_list_release(r1_batch_list *l)
 {
     for (int i = 0; i < l->room; i++)
         r1_batch_release(&l->batch[i]);
     r1_mem_free(l->batch);
-    *l = (r1_batches){0};
+    *l = (r1_batch_list){0};
 }
 
-void r1_batches_reset(r1_batches *l)
+void r1_batch_list_reset(r1_batch_list *l)
 {
     l->n = 0;
 }
 
-r1_batch *r1_batches_fit(r1_batches *l, int n)
+r1_batch *r1_batch_list_fit(r1_batch_list *l, int n)
 {
     r1_assert(l->rows > 0);
     if (l->n && l->batch[l->n - 1].n + n <= l->rows)
@@ -107,7 +107,7 @@ r1_batch *r1_batches_fit(r1_batches *l, int n)
     return b;
 }
 
-int r1_batches_targets(const r1_batches *l)
+int r1_batch_list_targets(const r1_batch_list *l)
 {
     int n = 0;
     for (int i = 0; i < l->n; i++)

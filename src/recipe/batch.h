@@ -38,11 +38,11 @@ typedef struct {
     r1_batch *batch; /* [room] */
     int n, room;
     int rows;
-} r1_batches;
-void r1_batches_release(r1_batches *l);
-void r1_batches_reset(r1_batches *l);
+} r1_batch_list;
+void r1_batch_list_release(r1_batch_list *l);
+void r1_batch_list_reset(r1_batch_list *l);
 /* The batch that the next n rows go into: the last one, or a new one when they do not fit. */
-r1_batch *r1_batches_fit(r1_batches *l, int n);
-int r1_batches_targets(const r1_batches *l);
+r1_batch *r1_batch_list_fit(r1_batch_list *l, int n);
+int r1_batch_list_targets(const r1_batch_list *l);
 
 #endif

@@ -84,7 +84,7 @@ typedef struct {
     int64_t seen; /* tokens since the start of this process */
     int rollouts; /* likewise */
     bool said_clipped, said_dead;
-    r1_batches batches;
+    r1_batch_list batches;
     /* Which targets of which batch belong to which completion. */
     struct segment *segments;
     int n_segments, segments_room;
@@ -241,7 +241,7 @@ static void add_sample(grpo *g, r1_batch *b, int prompt, int n_prompt, int sampl
 static void pack(grpo *g, int begin, int end)
 {
     const int G = g->o->num_generations;
-    r1_batches_reset(&g->batches);
+    r1_batch_list_reset(&g->batches);
     g->n_segments = 0;
     for (int q = begin; q < end; q++) {
         if (g->dead[q] && g->o->beta == 0) /* no gradient comes from it */
@@ -252,7 +252,7 @@ static void pack(grpo *g, int begin, int end)
         for (int i = q * G; i < (q + 1) * G; i++) {
             const int rows = g->out[i].n - 1;
             if (!b || b->n + rows > g->batches.rows) {
-                b = r1_batches_fit(&g->batches, r->n_prompt + rows);
+                b = r1_batch_list_fit(&g->batches, r->n_prompt + rows);
                 prompt = r1_batch_add(b, r->prompt, r->n_prompt, 0, 0);
             }
             add_sample(g, b, prompt, r->n_prompt, i);
@@ -373,7 +373,7 @@ r1_status r1_grpo_gradient(const r1_grpo_options *o, r1_trainer *t, r1_model *re
     void *const all[] = {g.out, g.judged, g.adv, g.dead, g.segments};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         r1_mem_free(all[i]);
-    r1_batches_release(&g.batches);
+    r1_batch_list_release(&g.batches);
     r1_forward_close(g.ref_acts);
     return R1_OK;
 }
@@ -724,7 +724,7 @@ static void close_all(grpo *g)
                          g->adv,     g->dead,    g->order, g->segments};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         r1_mem_free(all[i]);
-    r1_batches_release(&g->batches);
+    r1_batch_list_release(&g->batches);
     r1_forward_close(g->ref_acts);
     r1_engine_close(g->engine);
     r1_trainer_close(g->t);

@@ -214,7 +214,7 @@ void r1_report_sparkline(r1_buf *out, const double *y, int n, int columns)
     double *v = R1_NEW_N(double, (size_t)cells);
     for (int i = 0; i < cells; i++)
         v[i] = mean_of(y, bucket(i, n, cells), bucket(i + 1, n, cells));
-    double min = INFINITY, max = -INFINITY;
+    double min = (double)INFINITY, max = -(double)INFINITY;
     finite_range(v, cells, &min, &max);
     for (int i = 0; i < cells; i++) {
         int level = max > min ? (int)((v[i] - min) / (max - min) * 7.999) : 3;
@@ -254,7 +254,7 @@ void r1_report_curve(r1_buf *out, const double *y, int n, int columns, int rows,
     rows = rows < 3 ? 3 : rows > 100 ? 100 : rows;
     if (title)
         r1_buf_printf(out, "%*s  %s\n", LABEL, "", title);
-    double min = INFINITY, max = -INFINITY;
+    double min = (double)INFINITY, max = -(double)INFINITY;
     finite_range(y, n, &min, &max);
     if (!(min <= max)) {
         r1_buf_printf(out, "%*s  (no values)\n", LABEL, "");
@@ -404,7 +404,7 @@ static bool belongs(const chart *c, const r1_report_series *s)
         match = match || matches(c->patterns[i], s->name);
     if (!match || c->which == ANY)
         return match;
-    double min = INFINITY, max = -INFINITY;
+    double min = (double)INFINITY, max = -(double)INFINITY;
     finite_range(s->values, s->n, &min, &max);
     return (max <= 1) == (c->which == SHARES);
 }
@@ -496,7 +496,8 @@ static void put_chart(r1_buf *b, const chart *c, const r1_report_metrics *m)
 {
     const r1_report_series *lines[MAX_LINES];
     int n = 0;
-    double min = INFINITY, max = -INFINITY, first = INFINITY, last = -INFINITY;
+    double min = (double)INFINITY, max = -(double)INFINITY, first = (double)INFINITY,
+           last = -(double)INFINITY;
     for (int i = 0; i < m->n && n < MAX_LINES; i++) {
         const r1_report_series *s = &m->series[i];
         if (!belongs(c, s) || s->n == 0)

@@ -23,9 +23,9 @@ static void cross_entropy(void *ud, int first, int n, const float *lp, const flo
 
 /* Documents from *position on, as many as fit. */
 static r1_status collect(const r1_corpus *c, int64_t *position, int batch_tokens,
-                         int max_length, r1_batches *out, int *tokens, r1_err *err)
+                         int max_length, r1_batch_list *out, int *tokens, r1_err *err)
 {
-    r1_batches_reset(out);
+    r1_batch_list_reset(out);
     *tokens = 0;
     for (;;) {
         r1_document d = {0};
@@ -33,7 +33,7 @@ static r1_status collect(const r1_corpus *c, int64_t *position, int batch_tokens
         int n = d.n > (size_t)max_length ? max_length : (int)d.n;
         bool fits = *tokens == 0 || *tokens + n <= batch_tokens;
         if (fits) {
-            r1_batch_document(r1_batches_fit(out, n - 1), d.ids, n, d.learn);
+            r1_batch_document(r1_batch_list_fit(out, n - 1), d.ids, n, d.learn);
             *tokens += n;
             ++*position;
         }
@@ -45,7 +45,7 @@ static r1_status collect(const r1_corpus *c, int64_t *position, int batch_tokens
 }
 
 static r1_status train(r1_run *run, r1_trainer *t, const r1_corpus *c, int batch_tokens,
-                       int max_length, r1_batches *batches, r1_err *err)
+                       int max_length, r1_batch_list *batches, r1_err *err)
 {
     int64_t position = r1_trainer_position(run), seen = 0;
     R1_TRY(r1_trainer_restore(run, t, err));
@@ -53,7 +53,7 @@ static r1_status train(r1_run *run, r1_trainer *t, const r1_corpus *c, int batch
         double start = r1_os_seconds(), norm;
         int tokens;
         R1_TRY(collect(c, &position, batch_tokens, max_length, batches, &tokens, err));
-        step_sums s = {.targets = r1_batches_targets(batches)};
+        step_sums s = {.targets = r1_batch_list_targets(batches)};
         for (int i = 0; i < batches->n; i++)
             r1_trainer_micro(t, &batches->batch[i], 1, cross_entropy, &s);
         R1_TRY(r1_trainer_update(t, s.loss, &norm, err));
@@ -80,14 +80,14 @@ r1_status r1_supervised_run(r1_run *run, r1_model *m, const r1_corpus *corpus, i
     if (max_length > m->cfg.context)
         return r1_fail(err, R1_EARG, "max_length: %d is more than the model's context of %d",
                        max_length, m->cfg.context);
-    r1_batches batches = {.rows = run->o->micro_tokens > max_length ? run->o->micro_tokens
-                                                                    : max_length};
+    r1_batch_list batches = {.rows = run->o->micro_tokens > max_length ? run->o->micro_tokens
+                                                                       : max_length};
     int rows =
         batches.rows < batch_tokens || max_length > batch_tokens ? batches.rows : batch_tokens;
     r1_trainer *t;
     R1_TRY(r1_trainer_open(m, run->o, rows, &t, err));
     r1_status s = train(run, t, corpus, batch_tokens, max_length, &batches, err);
-    r1_batches_release(&batches);
+    r1_batch_list_release(&batches);
     r1_trainer_close(t);
     return s;
 }

@@ -19,7 +19,7 @@ expect_error 'config.json' "$R1" run "$TMP/emptydir" -p x
 # A copy of the shipped model with one thing broken at a time.
 broken() { rm -rf "$TMP/m"; cp -r "$base" "$TMP/m"; }
 if [ -f $base/config.json ]; then
-    broken; expect 0 '' "$R1" run "$TMP/m" -p x --raw --greedy -n 4
+    broken; expect 0 '' "$R1" run "$TMP/m" -p 7 --raw --greedy -n 4
     broken; echo '{' > "$TMP/m/config.json"
     expect_error 'config.json' "$R1" run "$TMP/m" -p x
     broken; sed -i 's/"model_type": *"llama"/"model_type": "mamba"/; s/LlamaForCausalLM/MambaForCausalLM/' "$TMP/m/config.json"

@@ -30,6 +30,6 @@ a, b = (json.load(open(p)) for p in sys.argv[1:])
 assert a["before"] == b["before"] and a["after"] == b["after"]' "$TMP/json" "$TMP/again" ||
     fail "not the same on one thread"
 
-expect 1 'interrupted|cancel' timeout -s INT 3 "$R1" demo --problems 6 --samples 4 --seed 3
+expect 1 'interrupted|cancel' timeout --preserve-status -s INT 3 "$R1" demo --problems 6 --samples 4 --seed 3
 expect_error 'nowhere' "$R1" demo $small --store "$TMP/nowhere/at/all/runs.db"
 finish

@@ -86,22 +86,22 @@ static void test_document(void **state)
 static void test_batches_fill(void **state)
 {
     (void)state;
-    r1_batches l = {.rows = 5};
+    r1_batch_list l = {.rows = 5};
     const int32_t ids[] = {1, 2, 3, 4, 5, 6, 7, 8};
     const int lengths[] = {3, 4, 2, 3, 6, 9, 2}; /* of documents; rows are one fewer */
     for (int round = 0; round < 2; round++) {    /* the second time in memory used before */
-        r1_batches_reset(&l);
+        r1_batch_list_reset(&l);
         for (int i = 0; i < 7; i++) {
             int n = lengths[i] > 8 ? 8 : lengths[i];
-            r1_batch_document(r1_batches_fit(&l, n - 1), ids, n, NULL);
+            r1_batch_document(r1_batch_list_fit(&l, n - 1), ids, n, NULL);
         }
         const int32_t rows[] = {5, 3, 5, 7, 1}; /* 7: alone, although over the limit */
         assert_int_equal(l.n, 5);
         for (int i = 0; i < l.n; i++)
             assert_int_equal(l.batch[i].n, rows[i]);
-        assert_int_equal(r1_batches_targets(&l), 21);
+        assert_int_equal(r1_batch_list_targets(&l), 21);
     }
-    r1_batches_release(&l);
+    r1_batch_list_release(&l);
     assert_int_equal(l.n, 0);
 }
 
@@ -123,12 +123,12 @@ static void test_many_rows(void **state)
         assert_int_equal(b.key_begin[i], i);
     }
     r1_batch_release(&b);
-    r1_batches many = {.rows = 1};
+    r1_batch_list many = {.rows = 1};
     for (int i = 0; i < 100; i++)
-        r1_batch_document(r1_batches_fit(&many, 1), (const int32_t[]){1, 2}, 2, NULL);
+        r1_batch_document(r1_batch_list_fit(&many, 1), (const int32_t[]){1, 2}, 2, NULL);
     assert_int_equal(many.n, 100);
-    assert_int_equal(r1_batches_targets(&many), 100);
-    r1_batches_release(&many);
+    assert_int_equal(r1_batch_list_targets(&many), 100);
+    r1_batch_list_release(&many);
 }
 
 int main(void)

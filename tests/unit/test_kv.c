@@ -59,7 +59,7 @@ static void first_fit_and_joining(void **state)
 {
     (void)state;
     r1_kv *kv;
-    int a, b, c, d;
+    int a = 0, b = 0, c = 0, d = 0;
     assert_int_equal(r1_kv_open(&m, ROWS, &kv, NULL), R1_OK);
     assert_false(r1_kv_take(kv, ROWS + 1, &a));
     assert_true(r1_kv_take(kv, 50, &a) && r1_kv_take(kv, 50, &b) && r1_kv_take(kv, 50, &c));
