@@ -29,7 +29,7 @@ static int32_t choose(r1_sampler *s, const float *x, int n, const r1_sampling *o
 /* log softmax(x / t)[id] in double. */
 static double reference_lp(const float *x, int n, double t, int id)
 {
-    double max = -INFINITY, sum = 0;
+    double max = -(double)INFINITY, sum = 0;
     for (int i = 0; i < n; i++)
         max = fmax(max, (double)x[i]);
     for (int i = 0; i < n; i++)
