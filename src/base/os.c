@@ -505,6 +505,7 @@ r1_os_cpu r1_os_cpu_features(void)
                  __builtin_cpu_supports("avx512vl");
     cpu.avx512_vnni = cpu.avx512 && __builtin_cpu_supports("avx512vnni");
     cpu.avx512_bf16 = cpu.avx512 && __builtin_cpu_supports("avx512bf16");
+    cpu.intel = __builtin_cpu_is("intel") != 0;
 #elif defined(__aarch64__)
     cpu.neon = true;
 #ifdef __linux__

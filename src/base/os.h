@@ -51,6 +51,7 @@ typedef struct {
     bool avx512; /* F, BW, DQ, VL */
     bool avx512_vnni;
     bool avx512_bf16;
+    bool intel; /* who made it: some instructions are slow on some */
     bool neon, neon_dotprod;
 } r1_os_cpu;
 r1_os_cpu r1_os_cpu_features(void); /* as CPU and kernel both allow */

@@ -13,7 +13,7 @@ typedef enum {
     R1_ISA_COUNT
 } r1_isa;
 
-/* The best that the processor, the kernel and R1_ISA (environment: scalar, avx2, avx512,
+/* The fastest that the processor, the kernel and R1_ISA (environment: scalar, avx2, avx512,
  * avx512bf16) allow. */
 r1_isa r1_isa_detect(void);
 const char *r1_isa_text(r1_isa isa);
