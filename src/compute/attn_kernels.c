@@ -174,11 +174,15 @@ R1_INLINE void forward_block(running *s, float *y, const float *q, const float *
     float p[KEYS];
     const int whole = (n + 15) / 16 * 16; /* the rest of the block has weight 0 */
     dots(p, q, k, whole, kw);
-    float most = s->most;
-    for (int j = 0; j < n; j++) {
-        p[j] *= scale;
-        most = p[j] > most || p[j] != p[j] ? p[j] : most;
+    for (int j = n; j < whole; j++)
+        p[j] = -INFINITY;
+    vf top = v_set(s->most);
+    for (int j = 0; j < whole; j += VW) {
+        vf x = v_mul(v_load(p + j), v_set(scale));
+        v_store(p + j, x);
+        top = v_max(top, x);
     }
+    const float most = v_maximum(top);
     vf sum = v_set(0);
     for (int j = 0; j < whole; j += VW)
         v_store(p + j, v_exp(v_sub(v_load(p + j), v_set(most))));

@@ -402,20 +402,26 @@ static void quantize(const void *x, r1_dtype t, int64_t k, int8_t *q, float *sca
         }
         float d = v_maximum(most) / (127 * BASE) + v_sum(bad);
         float inverse = d > 1e-37f ? 1 / d : 0; /* less has no finite inverse */
-        int32_t uppers = 0, lowers = 0;
-        for (int i = 0; i < 32; i++) {
-            float n = inverse > 0 ? rintf(v[i] * inverse) : 0;
-            int32_t upper = (int32_t)rintf(n * (1.0f / BASE));
-            int32_t lower = (int32_t)n - BASE * upper;
-            q[b * X_BYTES + i] = (int8_t)upper;
-            q[b * X_BYTES + 32 + i] = (int8_t)lower;
-            uppers += upper;
-            lowers += lower;
+        float upper[32], lower[32];
+        vf uppers = v_set(0), lowers = v_set(0); /* whole numbers below 2^24: exact */
+        for (int i = 0; i < 32; i += VW) {
+            vf n = v_round(v_mul(v_load(v + i), v_set(inverse)));
+            vf u = v_round(v_mul(n, v_set(1.0f / BASE)));
+            vf l = v_fma(u, v_set(-BASE), n);
+            v_store(upper + i, u);
+            v_store(lower + i, l);
+            uppers = v_add(uppers, u);
+            lowers = v_add(lowers, l);
         }
+        const bool finite = inverse > 0;
+        for (int i = 0; i < 32; i++)
+            q[b * X_BYTES + i] = finite ? (int8_t)(int32_t)upper[i] : 0;
+        for (int i = 0; i < 32; i++)
+            q[b * X_BYTES + 32 + i] = finite ? (int8_t)(int32_t)lower[i] : 0;
+        isum[2 * b] = finite ? (int32_t)v_sum(uppers) : 0;
+        isum[2 * b + 1] = finite ? (int32_t)v_sum(lowers) : 0;
         scale[b] = d;
-        isum[2 * b] = uppers;
-        isum[2 * b + 1] = lowers;
-        sum[b] = d * (float)(BASE * uppers + lowers);
+        sum[b] = d * (float)(BASE * isum[2 * b] + isum[2 * b + 1]);
     }
 }
 

@@ -247,6 +247,10 @@ R1_INLINE vf v_sqrt(vf a)
 {
     return sqrtf(a);
 }
+R1_INLINE vf v_round(vf a)
+{
+    return rintf(a);
+}
 R1_INLINE vf v_fma(vf a, vf b, vf c)
 {
     return a * b + c;
