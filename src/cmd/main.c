@@ -15,6 +15,8 @@ static const r1_command commands[] = {
      r1_cmd_tokenize},
     {"logprob", "MODEL [OPTION...]", "Print the log-probability of each token of a text.",
      r1_cmd_logprob},
+    {"perplexity", "MODEL FILE [OPTION...]", "Measure how well a model predicts a text.",
+     r1_cmd_perplexity},
     {"bench", "MODEL [OPTION...]", "Measure the speed of prefill and decoding.", r1_cmd_bench},
     {"inspect", "MODEL [OPTION...]", "Show what a model file holds.", r1_cmd_inspect},
     {"pretrain", "RUNFILE [KEY=VALUE...] [OPTION...]", "Train a small model from scratch.",

@@ -308,3 +308,65 @@ r1_status r1_eval_task(r1_engine *e, r1_model *m, const r1_task *task, const r1_
     r1_mem_free(v.verdict);
     return st;
 }
+
+/* ---- Perplexity -------------------------------------------------------------------------- */
+
+typedef struct {
+    double sum, sum2;
+    int64_t n;
+} moments;
+
+static void summarise(r1_eval_text_result *r, const moments *m, double start)
+{
+    const double n = (double)m->n, mean = m->sum / n;
+    const double variance = m->n > 1 ? (m->sum2 - n * mean * mean) / (n - 1) : (double)NAN;
+    *r = (r1_eval_text_result){.perplexity = exp(mean),
+                               .nll = mean,
+                               .nll_stderr = sqrt(fmax(variance, 0) / n),
+                               .tokens = m->n,
+                               .seconds = r1_os_seconds() - start};
+}
+
+static r1_status score_windows(r1_model *m, const int32_t *ids, size_t n, int window,
+                               r1_eval_window_fn on_window, void *ud, r1_eval_text_result *out,
+                               int32_t *row, float *lp, r1_err *err)
+{
+    const int bos = r1_tokenizer_adds_bos(m->tok) ? 1 : 0;
+    const double start = r1_os_seconds();
+    moments total = {0, 0, 0};
+    row[0] = bos ? r1_tokenizer_bos(m->tok) : 0;
+    for (size_t at = 0; n - at + (size_t)bos >= 2 && at < n;) {
+        size_t most = (size_t)(window - bos), take = n - at < most ? n - at : most;
+        memcpy(row + bos, ids + at, take * sizeof *row);
+        const int length = (int)take + bos;
+        R1_TRY(r1_forward_sequence(m, row, length, lp, err));
+        for (int i = 0; i + 1 < length; i++) {
+            total.sum -= (double)lp[i];
+            total.sum2 += (double)lp[i] * (double)lp[i];
+        }
+        total.n += length - 1;
+        at += take;
+        summarise(out, &total, start);
+        if (on_window && !on_window(ud, out, (int64_t)n))
+            return r1_fail(err, R1_ECANCELED, "perplexity: interrupted");
+    }
+    return R1_OK;
+}
+
+r1_status r1_eval_perplexity(r1_model *m, const int32_t *ids, size_t n, int window,
+                             r1_eval_window_fn on_window, void *ud, r1_eval_text_result *out,
+                             r1_err *err)
+{
+    if (window < 2 || window > m->cfg.context)
+        return r1_fail(err, R1_EARG, "perplexity: a window of %d tokens is outside 2..%d",
+                       window, m->cfg.context);
+    if (n < 2)
+        return r1_fail(err, R1_EARG, "perplexity: a text of %zu tokens has nothing to predict",
+                       n);
+    int32_t *row = R1_NEW_N(int32_t, window);
+    float *lp = R1_NEW_N(float, window);
+    r1_status s = score_windows(m, ids, n, window, on_window, ud, out, row, lp, err);
+    r1_mem_free(row);
+    r1_mem_free(lp);
+    return s;
+}

@@ -65,6 +65,24 @@ void r1_eval_free_samples(r1_eval_sample *s, int n);
 /* A completion as verifiers read it: all its tokens' bytes but an end token's; replaces out. */
 void r1_eval_text(const r1_tokenizer *tok, const r1_completion *c, r1_buf *out);
 
+/* Perplexity of a text, in windows of `window` tokens that do not overlap.  A window is scored
+ * alone, after the BOS that the tokenizer asks for: every token but the first (with a BOS: every
+ * token) from those before it in the window. */
+typedef struct {
+    double perplexity;      /* exp(nll) */
+    double nll, nll_stderr; /* mean -log p of a token, in nats, and its standard error */
+    int64_t tokens;         /* scored */
+    double seconds;
+} r1_eval_text_result;
+
+/* Called after each window; false stops with R1_ECANCELED. */
+typedef bool (*r1_eval_window_fn)(void *ud, const r1_eval_text_result *so_far, int64_t total);
+
+/* ids (n) without a BOS; window 2..the model's context; on_window NULL allowed. */
+r1_status r1_eval_perplexity(r1_model *m, const int32_t *ids, size_t n, int window,
+                             r1_eval_window_fn on_window, void *ud, r1_eval_text_result *out,
+                             r1_err *err);
+
 /* The majority vote of k samples: the first of those with the commonest answer, on a tie with
  * the one seen first; -1 when no sample has an answer. */
 int r1_eval_vote(const r1_verdict *v, int k);

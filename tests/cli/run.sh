@@ -15,6 +15,8 @@ expect 2 'MODEL is missing' "$R1" run -p x
 expect 2 'MODEL is missing' "$R1" tokenize
 expect 2 'MODEL is missing' "$R1" logprob --ids 1
 expect 2 'MODEL is missing' "$R1" bench
+expect 2 'MODEL is missing' "$R1" perplexity
+expect 2 'FILE of text is missing' "$R1" perplexity m
 expect 2 'MODEL is missing' "$R1" inspect
 expect 2 'stop' "$R1" run m -p x --stop ''
 expect 2 'system' "$R1" run m -p x --raw --system y
@@ -79,6 +81,24 @@ assert a["samples"] == b["samples"]' "$TMP/out" "$TMP/first" || fail "$m: a seed
     expect 0 '^\[2\]$' "$R1" run "$m" -p "12 34" --raw -k 2 -n 4
     expect_error 'context' "$R1" run "$m" -p "12 34 56 78 90" --raw --ctx 2
     expect_error 'ctx' "$R1" run "$m" -p "12 34" --raw --ctx 10000000
+
+    # Perplexity is the exponential of the mean of logprob's numbers.
+    printf '1 + 2 = 3, 4 + 5 = 9, 6 + 7 = 13' > "$TMP/text"
+    expect 0 'tokens in windows of' "$R1" perplexity "$m" "$TMP/text"
+    expect 0 '' "$R1" tokenize "$m" --file "$TMP/text"
+    ids=$(tr ' ' , < "$TMP/out")
+    expect 0 '' "$R1" logprob "$m" --ids "${bos:+$bos,}$ids" --json
+    cp "$TMP/out" "$TMP/first"
+    expect 0 '' "$R1" perplexity "$m" "$TMP/text" --compute f32 --json
+    "$PYTHON" -c 'import json, math, sys
+p, l = (json.load(open(f)) for f in sys.argv[1:])
+lp = l["logprobs"]
+assert p["tokens"] == len(lp), p
+assert abs(p["nll"] + sum(lp) / len(lp)) < 1e-5, p
+assert abs(math.exp(p["nll"]) / p["perplexity"] - 1) < 1e-6, p' "$TMP/out" "$TMP/first" ||
+        fail "$m: perplexity and logprob differ"
+    expect_error 'none' "$R1" perplexity "$m" "$TMP/none"
+    expect_error 'nothing to predict' "$R1" perplexity "$m" /dev/null
 
     expect 0 '' "$R1" bench "$m" -p 16 -n 4 -b 1,3 -t 1 -r 2 --json
     json "o['prompt_tok_s'] > 0 and o['decode_tok_s'] > 0 and o['threads'] == 1"

@@ -420,13 +420,59 @@ static void test_misuse(void **state)
     r1_model_close(m);
 }
 
+/* ---- Perplexity -------------------------------------------------------------------------- */
+
+static bool stop_at_once(void *ud, const r1_eval_text_result *so_far, int64_t total)
+{
+    int *calls = ud;
+    assert_true(so_far->tokens > 0 && total == 50);
+    return ++*calls < 2;
+}
+
+/* Against r1_forward_sequence over each window by hand. */
+static void test_perplexity(void **state)
+{
+    (void)state;
+    r1_model *m = model(&r1_countdown_task);
+    int32_t ids[50], window[16];
+    r1_err err = {0};
+    for (int i = 0; i < 50; i++)
+        ids[i] = 1 + (7 * i + i * i) % (m->cfg.vocab - 1);
+    const int bos = r1_tokenizer_adds_bos(m->tok) ? 1 : 0;
+    double sum = 0;
+    int64_t n = 0;
+    for (int at = 0; at < 50; at += 16 - bos) {
+        float lp[16];
+        int take = 50 - at < 16 - bos ? 50 - at : 16 - bos;
+        window[0] = r1_tokenizer_bos(m->tok);
+        memcpy(window + bos, ids + at, (size_t)take * sizeof *ids);
+        assert_int_equal(r1_forward_sequence(m, window, take + bos, lp, &err), R1_OK);
+        for (int i = 0; i + 1 < take + bos; i++, n++)
+            sum -= (double)lp[i];
+    }
+    r1_eval_text_result r;
+    assert_int_equal(r1_eval_perplexity(m, ids, 50, 16, NULL, NULL, &r, &err), R1_OK);
+    assert_int_equal(r.tokens, n);
+    assert_near(r.nll, sum / (double)n);
+    assert_near(r.perplexity, exp(sum / (double)n));
+    assert_true(r.nll_stderr > 0);
+    int calls = 0;
+    assert_int_equal(r1_eval_perplexity(m, ids, 50, 16, stop_at_once, &calls, &r, &err),
+                     R1_ECANCELED);
+    assert_int_equal(calls, 2);
+    assert_int_equal(r1_eval_perplexity(m, ids, 50, 1, NULL, NULL, &r, &err), R1_EARG);
+    assert_int_equal(r1_eval_perplexity(m, ids, 50, 65, NULL, NULL, &r, &err), R1_EARG);
+    assert_int_equal(r1_eval_perplexity(m, ids, 1, 16, NULL, NULL, &r, &err), R1_EARG);
+    r1_model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vote),        cmocka_unit_test(test_determinism),
         cmocka_unit_test(test_counts),      cmocka_unit_test(test_sums),
         cmocka_unit_test(test_stop_string), cmocka_unit_test(test_progress),
-        cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_misuse),      cmocka_unit_test(test_perplexity),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
