@@ -73,9 +73,10 @@ typedef struct {
     /* y = x / sqrt(mean(x^2) + eps) * g; x (N,D) F32, y act, g (D) F32; rstd (N) F32 or absent. */
     void (*rmsnorm)(r1_backend *b, r1_tensor y, r1_tensor rstd, r1_tensor x, r1_tensor g,
                     float eps);
-    /* In place on x (N,heads*Dh) act, each head rotated by pos * inv_freq (Dh/2) F32. */
+    /* In place on x (N,heads*Dh) act, each head rotated by pos * inv_freq (Dh/2) F32 and
+     * multiplied by scale.  x may have a multiple of N rows: as many for each token. */
     void (*rope)(r1_backend *b, r1_tensor x, const r1_rows *rows, r1_tensor inv_freq,
-                 unsigned flags);
+                 float scale, unsigned flags);
     /* cache (R,W) row key_row[i] = x (N,W) row i, converted to the cache's dtype. */
     void (*keep)(r1_backend *b, r1_tensor cache, r1_tensor x, const r1_rows *rows);
     /* y (N,H*Dv) act = softmax(q k^T * scale) v over each row's keys; q (N,H*Dk) act,

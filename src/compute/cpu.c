@@ -17,9 +17,11 @@ typedef struct {
     const r1_cpu_kernels *k;
     const r1_attn_kernels *attn;
     r1_matmul_scratch matmul;
-    /* Cosines and sines of positions 0..positions-1 for the frequencies rope_of. */
+    /* Cosines and sines of positions 0..positions-1 for the frequencies rope_of, times
+     * rope_scale. */
     float *rope_of; /* [rope_half]: a copy, for another model's may lie at the same address */
     int64_t rope_half;
+    float rope_scale;
     int32_t positions;
     float *cosine, *sine;  /* (positions,half) */
     r1_attn_group *groups; /* [groups_room] */
@@ -188,11 +190,12 @@ static void cpu_rmsnorm(r1_backend *b, r1_tensor y, r1_tensor rstd, r1_tensor x,
 }
 
 /* Make the table of angles reach position `last`. */
-static void grow_rope(cpu *c, r1_tensor inv_freq, int32_t last)
+static void grow_rope(cpu *c, r1_tensor inv_freq, float scale, int32_t last)
 {
     const int64_t half = inv_freq.shape[0];
     const size_t own = (size_t)half * sizeof(float);
-    bool same = c->rope_half == half && !memcmp(c->rope_of, inv_freq.data, own);
+    bool same = c->rope_half == half && c->rope_scale == scale &&
+                !memcmp(c->rope_of, inv_freq.data, own);
     if (same && last < c->positions)
         return;
     int32_t begin = same ? c->positions : 0;
@@ -205,12 +208,13 @@ static void grow_rope(cpu *c, r1_tensor inv_freq, int32_t last)
         for (int64_t i = 0; i < half; i++) {
             /* The angle is rounded to F32 as in transformers. */
             double angle = (double)((float)p * ((const float *)inv_freq.data)[i]);
-            c->cosine[p * half + i] = (float)cos(angle);
-            c->sine[p * half + i] = (float)sin(angle);
+            c->cosine[p * half + i] = (float)cos(angle) * scale;
+            c->sine[p * half + i] = (float)sin(angle) * scale;
         }
     c->rope_of = r1_mem_realloc(c->rope_of, own);
     memcpy(c->rope_of, inv_freq.data, own);
     c->rope_half = half;
+    c->rope_scale = scale;
     c->positions = end;
 }
 
@@ -220,22 +224,25 @@ static void rope_rows(void *ud, int thread, int64_t begin, int64_t end)
     job *j = ud;
     const cpu *c = j->c;
     const int64_t half = c->rope_half, heads = j->a.shape[1] / (2 * half);
+    const int64_t of_token = j->a.shape[0] / j->rows->n; /* rows that share a position */
     const float sign = j->flags & R1_ROPE_INVERSE ? -1.0f : 1.0f;
-    for (int64_t i = begin; i < end; i++)
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t at = j->rows->pos[i / of_token] * half;
         for (int64_t h = 0; h < heads; h++)
-            c->k->rope(
-                (char *)row_of(j->a, i) + (size_t)(h * 2 * half) * element_bytes(j->a.dtype),
-                j->a.dtype, c->cosine + j->rows->pos[i] * half,
-                c->sine + j->rows->pos[i] * half, half, sign, (j->flags & R1_ROPE_PAIRS) != 0);
+            c->k->rope((char *)row_of(j->a, i) +
+                           (size_t)(h * 2 * half) * element_bytes(j->a.dtype),
+                       j->a.dtype, c->cosine + at, c->sine + at, half, sign,
+                       (j->flags & R1_ROPE_PAIRS) != 0);
+    }
 }
 
 static void cpu_rope(r1_backend *b, r1_tensor x, const r1_rows *rows, r1_tensor inv_freq,
-                     unsigned flags)
+                     float scale, unsigned flags)
 {
     int32_t last = 0;
     for (int i = 0; i < rows->n; i++)
         last = rows->pos[i] > last ? rows->pos[i] : last;
-    grow_rope(of(b), inv_freq, last);
+    grow_rope(of(b), inv_freq, scale, last);
     job j = {.a = x, .rows = rows, .flags = flags};
     for_rows(of(b), x.shape[0], x.shape[1], rope_rows, &j);
 }

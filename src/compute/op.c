@@ -178,11 +178,11 @@ void r1_op_rmsnorm(r1_backend *b, r1_tensor y, r1_tensor rstd, r1_tensor x, r1_t
 }
 
 void r1_op_rope(r1_backend *b, r1_tensor x, const r1_rows *rows, r1_tensor inv_freq,
-                unsigned flags)
+                float scale, unsigned flags)
 {
-    r1_assert(is_act(x) && x.shape[0] == rows->n && inv_freq.dtype == R1_F32);
+    r1_assert(is_act(x) && x.shape[0] % rows->n == 0 && inv_freq.dtype == R1_F32);
     r1_assert(x.shape[1] % (2 * inv_freq.shape[0]) == 0);
-    RUN(rope, x, rows, inv_freq, flags);
+    RUN(rope, x, rows, inv_freq, scale, flags);
 }
 
 void r1_op_keep(r1_backend *b, r1_tensor cache, r1_tensor x, const r1_rows *rows)

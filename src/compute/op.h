@@ -22,7 +22,7 @@ void r1_op_matmul_many(r1_backend *b, const r1_tensor *y, r1_tensor x, r1_packed
 void r1_op_rmsnorm(r1_backend *b, r1_tensor y, r1_tensor rstd, r1_tensor x, r1_tensor g,
                    float eps);
 void r1_op_rope(r1_backend *b, r1_tensor x, const r1_rows *rows, r1_tensor inv_freq,
-                unsigned flags);
+                float scale, unsigned flags);
 void r1_op_keep(r1_backend *b, r1_tensor cache, r1_tensor x, const r1_rows *rows);
 void r1_op_attend(r1_backend *b, r1_tensor y, r1_tensor lse, r1_tensor q, r1_tensor k,
                   r1_tensor v, const r1_rows *rows, int heads, int key_heads, float scale);

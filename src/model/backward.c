@@ -71,6 +71,12 @@ static void linear_bwd(r1_model *m, r1_grads *g, r1_linear *w, r1_tensor dx, r1_
     r1_op_matmul_dw(m->backend, grad_of(g, &w->rows), dy, x);
 }
 
+static void bias_bwd(r1_model *m, r1_grads *g, const r1_tensor *bias, r1_tensor dy)
+{
+    if (bias->data)
+        r1_op_add_bwd(m->backend, grad_of(g, bias), dy);
+}
+
 static void layer_bwd(r1_model *m, r1_acts *a, r1_grads *g, const r1_acts_bwd *s, int l,
                       const r1_rows *rows)
 {
@@ -87,11 +93,15 @@ static void layer_bwd(r1_model *m, r1_acts *a, r1_grads *g, const r1_acts_bwd *s
     r1_op_rmsnorm_bwd(b, s->dh, grad_of(g, &w->ffn_norm), s->dx, t.h_mid, w->ffn_norm, t.rstd2);
 
     dy = round_to_act(m, s, rows);
+    bias_bwd(m, g, &w->bo, dy);
     linear_bwd(m, g, &w->wo, s->dattn, dy, t.attn, 0);
     r1_op_attend_bwd(b, s->dq, s->dk, s->dv, s->dattn, t.attn, t.lse, t.q, t.k, t.v, rows,
                      c->n_heads, c->n_kv_heads, 1 / sqrtf((float)c->head_dim));
-    r1_op_rope(b, s->dk, rows, m->inv_freq, R1_ROPE_INVERSE);
-    r1_op_rope(b, s->dq, rows, m->inv_freq, R1_ROPE_INVERSE);
+    r1_op_rope(b, s->dk, rows, m->inv_freq, m->rope_scale, R1_ROPE_INVERSE);
+    r1_op_rope(b, s->dq, rows, m->inv_freq, m->rope_scale, R1_ROPE_INVERSE);
+    bias_bwd(m, g, &w->bq, s->dq);
+    bias_bwd(m, g, &w->bk, s->dk);
+    bias_bwd(m, g, &w->bv, s->dv);
     linear_bwd(m, g, &w->wq, s->dx, s->dq, t.x1, 0);
     linear_bwd(m, g, &w->wk, s->dx, s->dk, t.x1, R1_MATMUL_ADD);
     linear_bwd(m, g, &w->wv, s->dx, s->dv, t.x1, R1_MATMUL_ADD);

@@ -6,7 +6,23 @@
 #include "base/json.h"
 #include "model/gguf.h"
 
-typedef enum { R1_ROPE_NONE, R1_ROPE_LINEAR, R1_ROPE_LLAMA3 } r1_rope_scaling;
+typedef enum {
+    R1_ROPE_NONE,
+    R1_ROPE_LINEAR,
+    R1_ROPE_LLAMA3,
+    R1_ROPE_YARN,
+    R1_ROPE_COUNT
+} r1_rope_scaling;
+
+/* What a family is called, and in what it differs from Llama. */
+typedef struct {
+    const char *name;     /* config.json model_type, r1_config.arch */
+    const char *gguf;     /* GGUF general.architecture and the prefix of its keys */
+    const char *hf_class; /* config.json architectures[0] */
+    bool gguf_pairs;      /* GGUF stores rows of q and k in rotary pairs */
+    bool qkv_bias;        /* q, k and v always have a bias */
+    bool bias_key;        /* config.json attention_bias: q, k, v and o have one */
+} r1_architecture;
 
 typedef struct {
     char arch[32];  /* "llama": row of the table of architectures */
@@ -21,10 +37,18 @@ typedef struct {
     float norm_eps;
     float rope_theta;
     r1_rope_scaling rope_scaling;
-    float rope_factor, rope_low_freq, rope_high_freq; /* linear: factor; llama3: all */
-    int rope_original_context;
-    bool tied; /* the head is the embedding */
+    float rope_factor;                    /* all but NONE */
+    int rope_original_context;            /* llama3, yarn */
+    float rope_low_freq, rope_high_freq;  /* llama3 */
+    float rope_beta_fast, rope_beta_slow; /* yarn */
+    float rope_attention;                 /* yarn: of cos and sin; 0 = from the factor */
+    float rope_mscale, rope_mscale_all;   /* yarn, DeepSeek's; 0 = absent */
+    bool qkv_bias, out_bias;              /* biases of the attention's projections */
+    bool tied;                            /* the head is the embedding */
 } r1_config;
+
+/* NULL: there is no such family. */
+const r1_architecture *r1_config_architecture(const char *name);
 
 /* subject: the file's name, for messages. */
 r1_status r1_config_from_json(const json_t *obj, const char *subject, r1_config *out,
@@ -38,5 +62,7 @@ r1_status r1_config_check(const r1_config *c, const char *subject, r1_err *err);
 
 /* Rotary frequencies, scaling applied. */
 void r1_config_inv_freq(const r1_config *c, float *inv_freq /* (Dh/2) */);
+/* What cosines and sines are multiplied with: 1 but for YaRN. */
+float r1_config_rope_scale(const r1_config *c);
 
 #endif

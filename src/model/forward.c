@@ -2,7 +2,7 @@
  *
  * The order of a layer (Llama; pre-norm, arXiv 2302.13971):
  *   x  = RMSNorm(h)            q, k, v = x Wq^T, x Wk^T, x Wv^T; rotate q and k
- *   a  = attention(q, k, v)    h = h + a Wo^T
+ *   a  = attention(q, k, v)    h = h + a Wo^T            (Qwen2: q, k and v with a bias)
  *   x  = RMSNorm(h)            h = h + (silu(x Wg^T) * (x Wu^T)) Wd^T
  * The residual stream h is F32, everything else has the model's act dtype. */
 #include "model/forward.h"
@@ -182,6 +182,12 @@ static void add_linear(r1_model *m, r1_tensor out, r1_tensor in, r1_tensor x, r1
     r1_op_add(m->backend, out, in);
 }
 
+static void add_bias(r1_model *m, r1_tensor y, r1_tensor bias)
+{
+    if (bias.data)
+        r1_op_add(m->backend, y, r1_tensor_2d(bias.data, R1_F32, 1, bias.shape[0]));
+}
+
 void r1_forward_layer(r1_model *m, r1_acts *a, int l, const r1_rows *rows,
                       const r1_kv_layer *kv)
 {
@@ -196,8 +202,11 @@ void r1_forward_layer(r1_model *m, r1_acts *a, int l, const r1_rows *rows,
     const r1_tensor qkv[3] = {s.q, s.k, s.v};
     r1_packed *const wqkv[3] = {w->wq.fwd, w->wk.fwd, w->wv.fwd};
     r1_op_matmul_many(b, qkv, s.x1, wqkv, 3, 0);
-    r1_op_rope(b, s.q, rows, m->inv_freq, 0);
-    r1_op_rope(b, s.k, rows, m->inv_freq, 0);
+    add_bias(m, s.q, w->bq);
+    add_bias(m, s.k, w->bk);
+    add_bias(m, s.v, w->bv);
+    r1_op_rope(b, s.q, rows, m->inv_freq, m->rope_scale, 0);
+    r1_op_rope(b, s.k, rows, m->inv_freq, m->rope_scale, 0);
     if (kv) {
         r1_op_keep(b, kv->k, s.k, rows);
         r1_op_keep(b, kv->v, s.v, rows);
@@ -205,6 +214,7 @@ void r1_forward_layer(r1_model *m, r1_acts *a, int l, const r1_rows *rows,
     r1_op_attend(b, s.attn, s.lse, s.q, kv ? kv->k : s.k, kv ? kv->v : s.v, rows, c->n_heads,
                  c->n_kv_heads, 1 / sqrtf((float)c->head_dim));
     add_linear(m, s.h_mid, h, s.attn, w->wo.fwd);
+    add_bias(m, s.h_mid, w->bo);
 
     r1_op_rmsnorm(b, s.x2, s.rstd2, s.h_mid, w->ffn_norm, c->norm_eps);
     const r1_tensor gate_up[2] = {s.gate, s.up};

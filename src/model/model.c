@@ -26,6 +26,7 @@ struct r1_model_files {
     int n_blocks;
     void **copies; /* host copies of tensors whose rows had to be reordered */
     int n_copies;
+    struct source *from; /* [n_params]: where each parameter is in the file */
 };
 
 /* ---- Names in the cache ------------------------------------------------------------------ */
@@ -68,52 +69,66 @@ r1_status r1_model_resolve(const char *word, char *path, size_t size, r1_err *er
 
 typedef enum { DIM_NONE, DIM_D, DIM_Q, DIM_KV, DIM_F, DIM_V } dim;
 
+/* What a model or a layer has. */
+enum { ALWAYS = 0, UNTIED = 1, QKV_BIAS = 2, OUT_BIAS = 4 };
+
+typedef enum { BEFORE, LAYER, AFTER } level; /* order of the list */
+
 typedef struct {
     const char *hf, *gguf; /* %d: the layer */
-    size_t offset;         /* in r1_layer, or in r1_model */
-    dim rows, cols;        /* cols DIM_NONE: a vector */
+    level at;
+    unsigned needs; /* listed where all of these are had */
+    size_t offset;  /* in r1_layer, or in r1_model */
+    dim rows, cols; /* cols DIM_NONE: a vector */
     bool linear;
-    int permuted; /* GGUF stores rows in rotary pairs: 1 query heads, 2 key heads */
+    bool rotary; /* rows of q or k: in pairs in the GGUF of some families */
 } parameter;
 
-static const parameter layer_parameters[] = {
-    {"model.layers.%d.input_layernorm.weight", "blk.%d.attn_norm.weight",
-     offsetof(r1_layer, attn_norm), DIM_D, DIM_NONE, false, 0},
-    {"model.layers.%d.self_attn.q_proj.weight", "blk.%d.attn_q.weight", offsetof(r1_layer, wq),
-     DIM_Q, DIM_D, true, 1},
-    {"model.layers.%d.self_attn.k_proj.weight", "blk.%d.attn_k.weight", offsetof(r1_layer, wk),
-     DIM_KV, DIM_D, true, 2},
-    {"model.layers.%d.self_attn.v_proj.weight", "blk.%d.attn_v.weight", offsetof(r1_layer, wv),
-     DIM_KV, DIM_D, true, 0},
-    {"model.layers.%d.self_attn.o_proj.weight", "blk.%d.attn_output.weight",
-     offsetof(r1_layer, wo), DIM_D, DIM_Q, true, 0},
-    {"model.layers.%d.post_attention_layernorm.weight", "blk.%d.ffn_norm.weight",
-     offsetof(r1_layer, ffn_norm), DIM_D, DIM_NONE, false, 0},
-    {"model.layers.%d.mlp.gate_proj.weight", "blk.%d.ffn_gate.weight", offsetof(r1_layer, gate),
-     DIM_F, DIM_D, true, 0},
-    {"model.layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight", offsetof(r1_layer, up),
-     DIM_F, DIM_D, true, 0},
-    {"model.layers.%d.mlp.down_proj.weight", "blk.%d.ffn_down.weight", offsetof(r1_layer, down),
-     DIM_D, DIM_F, true, 0},
-};
-static const parameter embed_parameter = {"model.embed_tokens.weight",
-                                          "token_embd.weight",
-                                          offsetof(r1_model, embed),
-                                          DIM_V,
-                                          DIM_D,
-                                          false,
-                                          0};
-static const parameter norm_parameter = {"model.norm.weight",
-                                         "output_norm.weight",
-                                         offsetof(r1_model, out_norm),
-                                         DIM_D,
-                                         DIM_NONE,
-                                         false,
-                                         0};
-static const parameter head_parameter = {
-    "lm_head.weight", "output.weight", offsetof(r1_model, head), DIM_V, DIM_D, true, 0};
+#define IN_MODEL(field) offsetof(r1_model, field)
+#define IN_LAYER(field) offsetof(r1_layer, field)
 
-enum { PER_LAYER = sizeof layer_parameters / sizeof layer_parameters[0] };
+/* clang-format off */
+static const parameter parameters[] = {
+    {"model.embed_tokens.weight", "token_embd.weight",
+     BEFORE, ALWAYS, IN_MODEL(embed), DIM_V, DIM_D, false, false},
+    {"model.layers.%d.input_layernorm.weight", "blk.%d.attn_norm.weight",
+     LAYER, ALWAYS, IN_LAYER(attn_norm), DIM_D, DIM_NONE, false, false},
+    {"model.layers.%d.self_attn.q_proj.weight", "blk.%d.attn_q.weight",
+     LAYER, ALWAYS, IN_LAYER(wq), DIM_Q, DIM_D, true, true},
+    {"model.layers.%d.self_attn.q_proj.bias", "blk.%d.attn_q.bias",
+     LAYER, QKV_BIAS, IN_LAYER(bq), DIM_Q, DIM_NONE, false, true},
+    {"model.layers.%d.self_attn.k_proj.weight", "blk.%d.attn_k.weight",
+     LAYER, ALWAYS, IN_LAYER(wk), DIM_KV, DIM_D, true, true},
+    {"model.layers.%d.self_attn.k_proj.bias", "blk.%d.attn_k.bias",
+     LAYER, QKV_BIAS, IN_LAYER(bk), DIM_KV, DIM_NONE, false, true},
+    {"model.layers.%d.self_attn.v_proj.weight", "blk.%d.attn_v.weight",
+     LAYER, ALWAYS, IN_LAYER(wv), DIM_KV, DIM_D, true, false},
+    {"model.layers.%d.self_attn.v_proj.bias", "blk.%d.attn_v.bias",
+     LAYER, QKV_BIAS, IN_LAYER(bv), DIM_KV, DIM_NONE, false, false},
+    {"model.layers.%d.self_attn.o_proj.weight", "blk.%d.attn_output.weight",
+     LAYER, ALWAYS, IN_LAYER(wo), DIM_D, DIM_Q, true, false},
+    {"model.layers.%d.self_attn.o_proj.bias", "blk.%d.attn_output.bias",
+     LAYER, OUT_BIAS, IN_LAYER(bo), DIM_D, DIM_NONE, false, false},
+    {"model.layers.%d.post_attention_layernorm.weight", "blk.%d.ffn_norm.weight",
+     LAYER, ALWAYS, IN_LAYER(ffn_norm), DIM_D, DIM_NONE, false, false},
+    {"model.layers.%d.mlp.gate_proj.weight", "blk.%d.ffn_gate.weight",
+     LAYER, ALWAYS, IN_LAYER(gate), DIM_F, DIM_D, true, false},
+    {"model.layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight",
+     LAYER, ALWAYS, IN_LAYER(up), DIM_F, DIM_D, true, false},
+    {"model.layers.%d.mlp.down_proj.weight", "blk.%d.ffn_down.weight",
+     LAYER, ALWAYS, IN_LAYER(down), DIM_D, DIM_F, true, false},
+    {"model.norm.weight", "output_norm.weight",
+     AFTER, ALWAYS, IN_MODEL(out_norm), DIM_D, DIM_NONE, false, false},
+    {"lm_head.weight", "output.weight",
+     AFTER, UNTIED, IN_MODEL(head), DIM_V, DIM_D, true, false},
+};
+/* clang-format on */
+enum { PARAMETERS = sizeof parameters / sizeof parameters[0] };
+
+struct source {
+    const parameter *p;
+    int layer; /* -1 = of the model */
+};
 
 static int64_t dim_size(const r1_config *c, dim d)
 {
@@ -128,21 +143,9 @@ static int64_t dim_size(const r1_config *c, dim d)
     return 1;
 }
 
-/* The i-th parameter's row of the table, its layer, and where it lives. */
-static const parameter *parameter_at(r1_model *m, int i, int *layer, void **place)
+static unsigned features(const r1_config *c)
 {
-    const int layers = m->cfg.n_layers;
-    *layer = i == 0 || i > layers * PER_LAYER ? -1 : (i - 1) / PER_LAYER;
-    if (*layer >= 0) {
-        const parameter *p = &layer_parameters[(i - 1) % PER_LAYER];
-        *place = (char *)&m->layers[*layer] + p->offset;
-        return p;
-    }
-    const parameter *p = i == 0                        ? &embed_parameter
-                         : i == layers * PER_LAYER + 1 ? &norm_parameter
-                                                       : &head_parameter;
-    *place = (char *)m + p->offset;
-    return p;
+    return (c->tied ? 0 : UNTIED) | (c->qkv_bias ? QKV_BIAS : 0) | (c->out_bias ? OUT_BIAS : 0);
 }
 
 static void name_of(const parameter *p, bool gguf, int layer, char *out, size_t size)
@@ -154,26 +157,35 @@ static void name_of(const parameter *p, bool gguf, int layer, char *out, size_t 
         snprintf(out, size, "%.*s%d%s", (int)(hole - form), form, layer, hole + 2);
 }
 
+static void list_parameter(r1_model *m, const parameter *p, int layer)
+{
+    const r1_config *c = &m->cfg;
+    if (p->needs & ~features(c))
+        return;
+    char *place = (p->at == LAYER ? (char *)&m->layers[layer] : (char *)m) + p->offset;
+    r1_param *q = &m->params[m->n_params];
+    m->files->from[m->n_params++] = (struct source){p, layer};
+    name_of(p, false, layer, q->name, sizeof q->name);
+    q->linear = p->linear ? (r1_linear *)(void *)place : NULL;
+    q->rows = p->linear ? &q->linear->rows : (r1_tensor *)(void *)place;
+    q->decay = p->cols != DIM_NONE;
+    int64_t rows = dim_size(c, p->rows), cols = dim_size(c, p->cols);
+    *q->rows = p->cols == DIM_NONE ? r1_tensor_1d(NULL, R1_F32, rows)
+                                   : r1_tensor_2d(NULL, R1_F32, rows, cols);
+}
+
 /* List every parameter with its shape; data stay NULL. */
 static void list_parameters(r1_model *m)
 {
-    const r1_config *c = &m->cfg;
-    m->layers = R1_NEW_N(r1_layer, (size_t)c->n_layers);
-    m->n_params = c->n_layers * PER_LAYER + (c->tied ? 2 : 3);
-    m->params = R1_NEW_N(r1_param, (size_t)m->n_params);
-    for (int i = 0; i < m->n_params; i++) {
-        int layer;
-        void *place;
-        const parameter *p = parameter_at(m, i, &layer, &place);
-        r1_param *q = &m->params[i];
-        name_of(p, false, layer, q->name, sizeof q->name);
-        q->linear = p->linear ? place : NULL;
-        q->rows = p->linear ? &q->linear->rows : place;
-        q->decay = p->cols != DIM_NONE;
-        int64_t rows = dim_size(c, p->rows), cols = dim_size(c, p->cols);
-        *q->rows = p->cols == DIM_NONE ? r1_tensor_1d(NULL, R1_F32, rows)
-                                       : r1_tensor_2d(NULL, R1_F32, rows, cols);
-    }
+    const int layers = m->cfg.n_layers;
+    m->layers = R1_NEW_N(r1_layer, (size_t)layers);
+    m->params = R1_NEW_N(r1_param, (size_t)(layers + 2) * PARAMETERS);
+    m->files->from = R1_NEW_N(struct source, (size_t)(layers + 2) * PARAMETERS);
+    for (int at = BEFORE; at <= AFTER; at++)
+        for (int l = at == LAYER ? 0 : -1; l < (at == LAYER ? layers : 0); l++)
+            for (int i = 0; i < PARAMETERS; i++)
+                if (parameters[i].at == (level)at)
+                    list_parameter(m, &parameters[i], l);
 }
 
 int64_t r1_model_count(const r1_model *m)
@@ -227,6 +239,7 @@ static r1_status take_frequencies(r1_model *m, r1_err *err)
     R1_TRY(take_block(m, (size_t)half * sizeof(float), &p, err));
     m->inv_freq = r1_tensor_1d(p, R1_F32, half);
     float *f = R1_NEW_N(float, (size_t)half);
+    m->rope_scale = r1_config_rope_scale(&m->cfg);
     r1_config_inv_freq(&m->cfg, f);
     r1_op_copy_in(m->backend, m->inv_freq, f, (size_t)half * sizeof(float));
     r1_mem_free(f);
@@ -240,13 +253,13 @@ static const char *source_name(const r1_model *m)
     return m->files->gguf ? m->files->gguf->path : "model.safetensors";
 }
 
-/* The tensor that a file has under this parameter's name. */
-static r1_status find_source(const r1_model *m, const parameter *p, int layer, r1_tensor *out,
-                             r1_err *err)
+/* The tensor that a file has under the i-th parameter's name. */
+static r1_status find_source(const r1_model *m, int i, r1_tensor *out, r1_err *err)
 {
     char name[96];
     const struct r1_model_files *f = m->files;
-    name_of(p, f->gguf != NULL, layer, name, sizeof name);
+    const parameter *p = f->from[i].p;
+    name_of(p, f->gguf != NULL, f->from[i].layer, name, sizeof name);
     const r1_gguf_tensor *g = f->gguf ? r1_gguf_find_tensor(f->gguf, name) : NULL;
     const r1_safetensors_entry *e = f->gguf ? NULL : r1_safetensors_find(f->safetensors, name);
     if (!g && !e)
@@ -277,12 +290,12 @@ static r1_status find_source(const r1_model *m, const parameter *p, int layer, r
     return R1_OK;
 }
 
-/* GGUF's llama stores the rows of a head as rotary pairs (x0, x_{Dh/2}, x1, ...); ours, as Hugging
- * Face's, are halves.  A copy in our order. */
+/* The GGUF of llama stores the rows of a head as rotary pairs (x0, x_{Dh/2}, x1, ...); ours, as
+ * Hugging Face's, are halves.  A copy in our order. */
 static r1_tensor unpair_rows(r1_model *m, r1_tensor t)
 {
     const int dh = m->cfg.head_dim;
-    const size_t row = r1_tensor_bytes(t.dtype, t.shape[1]);
+    const size_t row = r1_tensor_bytes(t.dtype, t.rank == 1 ? 1 : t.shape[1]);
     char *copy = r1_mem_alloc((size_t)t.shape[0] * row);
     for (int64_t i = 0; i < t.shape[0]; i++) {
         int64_t head = i / dh, r = i % dh, half = dh / 2;
@@ -296,6 +309,28 @@ static r1_tensor unpair_rows(r1_model *m, r1_tensor t)
     return t;
 }
 
+static void file_tensor_name(const struct r1_model_files *f, size_t i, char *out, size_t size)
+{
+    if (!f->gguf) {
+        snprintf(out, size, "%s", r1_safetensors_at(f->safetensors, i)->name);
+        return;
+    }
+    r1_gguf_str s = f->gguf->tensor[i].name;
+    snprintf(out, size, "%.*s", (int)(s.n < size ? s.n : size), s.s);
+}
+
+static bool is_listed(const r1_model *m, const char *name)
+{
+    char other[96];
+    for (int i = 0; i < m->n_params; i++) {
+        const struct source *s = &m->files->from[i];
+        name_of(s->p, m->files->gguf != NULL, s->layer, other, sizeof other);
+        if (!strcmp(name, other))
+            return true;
+    }
+    return false;
+}
+
 /* A bias or an extra norm that we would silently leave out changes the model: refuse it. */
 static r1_status refuse_unknown(const r1_model *m, r1_err *err)
 {
@@ -303,15 +338,11 @@ static r1_status refuse_unknown(const r1_model *m, r1_err *err)
     size_t n = f->gguf ? (size_t)f->gguf->n_tensor : r1_safetensors_count(f->safetensors);
     for (size_t i = 0; i < n; i++) {
         char name[128];
-        r1_gguf_str s = f->gguf ? f->gguf->tensor[i].name : (r1_gguf_str){NULL, 0};
-        if (f->gguf)
-            snprintf(name, sizeof name, "%.*s", (int)(s.n < sizeof name ? s.n : sizeof name),
-                     s.s);
-        else
-            snprintf(name, sizeof name, "%s", r1_safetensors_at(f->safetensors, i)->name);
+        file_tensor_name(f, i, name, sizeof name);
         const char *dot = strrchr(name, '.');
-        if ((dot && !strcmp(dot, ".bias")) || strstr(name, "_norm.weight.bias") ||
-            strstr(name, "q_norm") || strstr(name, "k_norm"))
+        bool suspect =
+            (dot && !strcmp(dot, ".bias")) || strstr(name, "q_norm") || strstr(name, "k_norm");
+        if (suspect && !is_listed(m, name))
             return r1_fail(err, R1_EUNSUPPORTED, "%s: tensor '%s' is not part of a %s model",
                            source_name(m), name, m->cfg.arch);
     }
@@ -321,14 +352,12 @@ static r1_status refuse_unknown(const r1_model *m, r1_err *err)
 /* Fill the masters, or point at the file. */
 static r1_status bind_weights(r1_model *m, r1_err *err)
 {
+    const bool pairs = m->files->gguf && r1_config_architecture(m->cfg.arch)->gguf_pairs;
     R1_TRY(refuse_unknown(m, err));
     for (int i = 0; i < m->n_params; i++) {
-        int layer;
-        void *place;
-        const parameter *p = parameter_at(m, i, &layer, &place);
         r1_tensor t;
-        R1_TRY(find_source(m, p, layer, &t, err));
-        if (m->files->gguf && p->permuted)
+        R1_TRY(find_source(m, i, &t, err));
+        if (pairs && m->files->from[i].p->rotary)
             t = unpair_rows(m, t);
         r1_tensor *rows = m->params[i].rows;
         if (rows->data)
@@ -475,11 +504,8 @@ static r1_status open_model(r1_model *m, const char *path, const r1_model_option
     m->trainable = o->trainable;
     list_parameters(m);
     for (int i = 0; i < m->n_params; i++) { /* before memory is taken: a lying configuration */
-        int layer;
-        void *place;
-        const parameter *p = parameter_at(m, i, &layer, &place);
         r1_tensor t;
-        R1_TRY(find_source(m, p, layer, &t, err));
+        R1_TRY(find_source(m, i, &t, err));
     }
     R1_TRY(take_masters(m, !m->trainable, err));
     R1_TRY(find_rope_scaling(m, err));
@@ -525,6 +551,7 @@ void r1_model_close(r1_model *m)
     for (int i = 0; i < f->n_copies; i++)
         r1_mem_free(f->copies[i]);
     r1_mem_free(f->copies);
+    r1_mem_free(f->from);
     r1_gguf_close(f->gguf);
     r1_safetensors_close(f->safetensors);
     r1_tokenizer_close(m->tok);
@@ -558,7 +585,8 @@ static void fill_parameter(r1_model *m, int i, float embed_std, uint64_t seed)
     int64_t n = r1_tensor_count(*p->rows);
     float *x = R1_NEW_N(float, (size_t)n);
     if (!p->decay) {
-        for (int64_t k = 0; k < n; k++)
+        const bool norm = strstr(p->name, "norm") != NULL;
+        for (int64_t k = 0; k < n && norm; k++)
             x[k] = 1;
     } else {
         double std = p->linear ? 1 / sqrt((double)p->rows->shape[1]) : (double)embed_std;

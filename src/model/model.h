@@ -19,20 +19,22 @@ typedef struct {
 } r1_linear;
 
 typedef struct {
-    r1_tensor attn_norm; /* (D) F32 */
-    r1_linear wq;        /* (H*Dh,D) */
-    r1_linear wk, wv;    /* (G*Dh,D) */
-    r1_linear wo;        /* (D,H*Dh) */
-    r1_tensor ffn_norm;  /* (D) F32 */
-    r1_linear gate, up;  /* (F,D) */
-    r1_linear down;      /* (D,F) */
+    r1_tensor attn_norm;  /* (D) F32 */
+    r1_linear wq;         /* (H*Dh,D) */
+    r1_linear wk, wv;     /* (G*Dh,D) */
+    r1_tensor bq, bk, bv; /* (H*Dh), (G*Dh) twice F32; absent without qkv_bias */
+    r1_linear wo;         /* (D,H*Dh) */
+    r1_tensor bo;         /* (D) F32; absent without out_bias */
+    r1_tensor ffn_norm;   /* (D) F32 */
+    r1_linear gate, up;   /* (F,D) */
+    r1_linear down;       /* (D,F) */
 } r1_layer;
 
 /* A parameter by its Hugging Face name: what the optimiser walks over and what is saved. */
 typedef struct {
     char name[96];
     r1_tensor *rows;   /* in the model; (O,K) or (D) */
-    r1_linear *linear; /* NULL for norms and the embedding */
+    r1_linear *linear; /* NULL for norms, biases and the embedding */
     bool decay;        /* weight decay applies (matrices) */
 } r1_param;
 
@@ -44,6 +46,7 @@ struct r1_model {
     r1_dtype kv_dtype;  /* dtype of the key/value cache: F32, BF16 or F16 */
     r1_compute compute; /* resolved: not AUTO unless weights are quantised */
     r1_tensor inv_freq; /* (Dh/2) F32, rope scaling applied */
+    float rope_scale;   /* of cosines and sines */
     r1_tensor embed;    /* (V,D) file's dtype, or F32 master */
     r1_linear head;     /* (V,D); tied: rows == embed */
     r1_tensor out_norm; /* (D) F32 */

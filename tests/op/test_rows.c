@@ -320,8 +320,9 @@ static void rmsnorm_and_its_gradients(void **state)
 
 /* ---- Rotary positions -------------------------------------------------------------------- */
 
+/* N rows of `heads` heads for N/share tokens. */
 static void check_rope(const op_bench *bench, r1_tensor inv_freq, int heads, r1_dtype t,
-                       unsigned flags, int32_t last)
+                       unsigned flags, int32_t last, int share, float scale)
 {
     enum { N = 40 };
     const int64_t half = inv_freq.shape[0], width = heads * 2 * half;
@@ -330,7 +331,7 @@ static void check_rope(const op_bench *bench, r1_tensor inv_freq, int heads, r1_
     int32_t pos[N];
     for (int i = 0; i < N; i++)
         pos[i] = i == 7 ? last : (i * 37) % (last + 1);
-    r1_rows rows = {.n = N, .pos = pos};
+    r1_rows rows = {.n = N / share, .pos = pos};
     r1_tensor before = fill(wide_matrix(t, N, width, 6), -1, 1), x[OP_BACKENDS];
     double *want = values(before), *size = doubles(N * width);
     for (int64_t i = 0; i < N; i++)
@@ -338,8 +339,9 @@ static void check_rope(const op_bench *bench, r1_tensor inv_freq, int heads, r1_
             int64_t j = k % half, head = i * width + k / half * 2 * half;
             double *a = want + head + (flags & R1_ROPE_PAIRS ? 2 * j : j);
             double *b = flags & R1_ROPE_PAIRS ? a + 1 : a + half;
-            double angle = (double)((float)pos[i] * ((const float *)inv_freq.data)[j]);
-            double c = cos(angle), s = flags & R1_ROPE_INVERSE ? -sin(angle) : sin(angle);
+            double angle = (double)((float)pos[i / share] * ((const float *)inv_freq.data)[j]);
+            double c = (double)scale * cos(angle), s = (double)scale * sin(angle);
+            s = flags & R1_ROPE_INVERSE ? -s : s;
             double a1 = *a * c - *b * s, b1 = *b * c + *a * s;
             size[a - want] = size[b - want] = fabs(*a) + fabs(*b);
             *a = a1;
@@ -347,17 +349,17 @@ static void check_rope(const op_bench *bench, r1_tensor inv_freq, int heads, r1_
         }
     for (int b = 0; b < OP_BACKENDS; b++) {
         x[b] = copy_of(before);
-        r1_op_rope(bench->b[b], x[b], &rows, inv_freq, flags);
+        r1_op_rope(bench->b[b], x[b], &rows, inv_freq, scale, flags);
         assert_gaps_kept("x", x[b]);
     }
     assert_near("x", x[0], want, size, unit);
     assert_bits("threads", x[OP_ONE], x[OP_MANY]);
     r1_tensor alone = copy_of(r1_tensor_rows(before, 7, 1));
-    r1_rows own = {.n = 1, .pos = pos + 7};
-    r1_op_rope(bench->b[OP_ONE], alone, &own, inv_freq, flags);
+    r1_rows own = {.n = 1, .pos = pos + 7 / share};
+    r1_op_rope(bench->b[OP_ONE], alone, &own, inv_freq, scale, flags);
     assert_row_bits("row alone", x[0], 7, alone, 0);
     if (t == R1_F32) { /* and back */
-        r1_op_rope(bench->b[OP_ONE], x[0], &rows, inv_freq, flags ^ R1_ROPE_INVERSE);
+        r1_op_rope(bench->b[OP_ONE], x[0], &rows, inv_freq, 1 / scale, flags ^ R1_ROPE_INVERSE);
         assert_near("turned back", x[0], values(before), size, 2 * unit);
     }
 }
@@ -373,8 +375,10 @@ static void ropes(const op_bench *bench)
                 ((float *)inv_freq.data)[i] =
                     powf(again ? 1e6f : 1e4f, -(float)i / (float)halves[h]);
             for (unsigned flags = 0; flags < 4; flags++)
-                for (int t = 0; t < 2; t++)
-                    check_rope(bench, inv_freq, 3, act[t], flags, lasts[flags]);
+                for (int t = 0; t < 2; t++) {
+                    check_rope(bench, inv_freq, 3, act[t], flags, lasts[flags], 1, 1);
+                    check_rope(bench, inv_freq, 1, act[t], flags, lasts[flags], 4, 1.25f);
+                }
         }
     }
 }

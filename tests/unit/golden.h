@@ -21,6 +21,12 @@
 #define GOLDEN_A GOLDEN "model-a"
 #define GOLDEN_B GOLDEN "model-b"
 
+/* Every family, tied and untied, biases, and every scaling of rotary frequencies. */
+static const char *const golden_dirs[] = {
+    GOLDEN_A, GOLDEN_B, GOLDEN "model-bias", GOLDEN "model-qwen2", GOLDEN "model-qwen2-yarn",
+};
+enum { GOLDEN_DIRS = sizeof golden_dirs / sizeof golden_dirs[0] };
+
 /* A call that must succeed; the test fails with the message otherwise. */
 #define OK(call)                                    \
     do {                                            \

