@@ -23,22 +23,16 @@ import time
 R1 = os.environ.get("R1", "./r1")
 
 
-def r1_bench(model, prompt, gen, batches, threads):
-    out = subprocess.run([R1, "bench", model, "-p", str(prompt), "-n", str(gen), "-b",
-                          ",".join(map(str, batches)), "-t", str(threads), "-r", "1", "--json"],
-                         check=True, capture_output=True, text=True).stdout
-    r = json.loads(out)
-    row = {"prompt": r["prompt_tok_s"], "decode": r["decode_tok_s"]}
-    for b in r["batched"]:
-        if b["batch"] > 1:
-            row[f"batch {b['batch']}"] = b["decode_tok_s"]
-    return row
+def r1_bench(model, threads, *args):
+    out = subprocess.run([R1, "bench", model, "-t", str(threads), "-r", "1", "--json",
+                          *map(str, args)], check=True, capture_output=True, text=True).stdout
+    return json.loads(out)
 
 
 class Llama:
     """llama.cpp through llama-cpp-python's C binding; one Python call a step in the timed loops."""
 
-    def __init__(self, path, threads, n_ctx, n_seq):
+    def __init__(self, path, threads, n_ctx=16384, n_seq=1):
         import llama_cpp as lc
         self.lc = lc
         lc.llama_backend_init()
@@ -54,6 +48,11 @@ class Llama:
         self.vocab = lc.llama_vocab_n_tokens(lc.llama_model_get_vocab(self.model))
         self.batch = lc.llama_batch_init(512, 0, 1)
 
+    def close(self):
+        self.lc.llama_batch_free(self.batch)
+        self.lc.llama_free(self.ctx)
+        self.lc.llama_model_free(self.model)
+
     def clear(self):
         self.lc.llama_memory_clear(self.lc.llama_get_memory(self.ctx), True)
 
@@ -66,57 +65,135 @@ class Llama:
         if self.lc.llama_decode(self.ctx, b):
             raise RuntimeError("llama_decode failed")
 
-    def argmax(self, i):
-        """Greedy choice with numpy's vectorised argmax: a few microseconds."""
+    def logits(self, i):
         import numpy as np
         p = self.lc.llama_get_logits_ith(self.ctx, i)
-        return int(np.ctypeslib.as_array(p, shape=(self.vocab,)).argmax())
+        return np.ctypeslib.as_array(p, shape=(self.vocab,))
 
-    def bench(self, prompt, gen, batches):
-        ids = [(i * 7919 + 13) % (self.vocab - 200) + 100 for i in range(prompt)]
+    def argmax(self, i):
+        """Greedy choice with numpy's vectorised argmax: a few microseconds."""
+        return int(self.logits(i).argmax())
+
+    def fill(self, n):
+        """A fresh prompt of n tokens in sequence 0; the next token."""
+        ids = [(i * 7919 + 13) % (self.vocab - 200) + 100 for i in range(n)]
         self.clear()
+        for at in range(0, n, 512):
+            part = ids[at:at + 512]
+            self.decode(part, list(range(at, at + len(part))), [0] * len(part),
+                        [0] * (len(part) - 1) + [1])
+        return self.argmax(len(part) - 1)
+
+    def prompt_rate(self, n):
         t = time.perf_counter()
-        self.decode(ids, list(range(prompt)), [0] * prompt, [0] * (prompt - 1) + [1])
-        self.argmax(prompt - 1)
-        row = {"prompt": prompt / (time.perf_counter() - t)}
-        self.clear()
-        self.decode(ids[:1], [0], [0], [1])
-        tok = self.argmax(0)
+        self.fill(n)
+        return n / (time.perf_counter() - t)
+
+    def decode_rate(self, context, gen):
+        """Tokens a second of one sequence behind `context` tokens."""
+        tok = self.fill(context)
         t = time.perf_counter()
         for i in range(gen):
-            self.decode([tok], [i + 1], [0], [1])
+            self.decode([tok], [context + i], [0], [1])
             tok = self.argmax(0)
-        row["decode"] = gen / (time.perf_counter() - t)
-        for b in batches:
-            if b == 1:
-                continue
+        return gen / (time.perf_counter() - t)
+
+    def batch_rate(self, batch, prompt, gen):
+        """Tokens a second of `batch` sequences that share a prompt."""
+        tok = self.fill(prompt)
+        memory = self.lc.llama_get_memory(self.ctx)
+        for s in range(1, batch):
+            self.lc.llama_memory_seq_cp(memory, 0, s, -1, -1)
+        toks = [tok] * batch
+        t = time.perf_counter()
+        for i in range(gen):
+            self.decode(toks, [prompt + i] * batch, list(range(batch)), [1] * batch)
+            toks = [self.argmax(j) for j in range(batch)]
+        return batch * gen / (time.perf_counter() - t)
+
+    def perplexity(self, ids, bos, window):
+        """As `r1 perplexity` defines it."""
+        import numpy as np
+        total, n = 0.0, 0
+        step = window - len(bos)
+        for at in range(0, len(ids), step):
+            row = bos + ids[at:at + step]
+            if len(row) < 2:
+                break
             self.clear()
-            self.decode([ids[0]] * b, [0] * b, list(range(b)), [1] * b)
-            toks = [self.argmax(i) for i in range(b)]
-            t = time.perf_counter()
-            for i in range(gen):
-                self.decode(toks, [i + 1] * b, list(range(b)), [1] * b)
-                toks = [self.argmax(j) for j in range(b)]
-            row[f"batch {b}"] = b * gen / (time.perf_counter() - t)
-        return row
+            self.decode(row, list(range(len(row))), [0] * len(row), [1] * len(row))
+            for i in range(len(row) - 1):
+                x = self.logits(i).astype(np.float64)
+                x -= x.max()
+                total += np.log(np.exp(x).sum()) - x[row[i + 1]]
+                n += 1
+        return float(np.exp(total / n))
+
+
+def pairs(runs, ours, theirs):
+    """[(ours, theirs)], measured in turns."""
+    return [(ours(), theirs()) for _ in range(runs)]
+
+
+def summary(rows):
+    """Median and best of each side, and the median of the neighbours' ratios."""
+    a, b = [r[0] for r in rows], [r[1] for r in rows]
+    return {"r1": statistics.median(a), "r1_best": max(a), "peer": statistics.median(b),
+            "peer_best": max(b), "ratio": statistics.median(x / y for x, y in rows)}
+
+
+def batched(r, batch):
+    return next(b["decode_tok_s"] for b in r["batched"] if b["batch"] == batch)
+
+
+# What is measured of a model: (name, kinds of weights or None for all, ours, theirs).
+MEASURES = [
+    ("prompt of 512", None,
+     lambda m, t: r1_bench(m, t, "-p", 512, "-n", 1, "-b", 1)["prompt_tok_s"],
+     lambda l: l.prompt_rate(512)),
+    ("decode", None,
+     lambda m, t: r1_bench(m, t, "-p", 1, "-n", 128, "-b", 1)["decode_tok_s"],
+     lambda l: l.decode_rate(1, 128)),
+    ("decode of 64 that share a prompt of 64", ("Q4_0", "Q8_0", "BF16"),
+     lambda m, t: batched(r1_bench(m, t, "-p", 64, "-n", 96, "-b", 64), 64),
+     lambda l: l.batch_rate(64, 64, 96)),
+    ("decode behind 7000 tokens", ("Q8_0",),
+     lambda m, t: r1_bench(m, t, "-p", 1, "-n", 32, "-b", 1, "--context", 7000)["decode_tok_s"],
+     lambda l: l.decode_rate(7000, 32)),
+]
+
+
+def measure_model(path, kind, args, say):
+    """Rows of the table for one model file."""
+    peer = Llama(path, args.threads, n_seq=64)
+    rows = []
+    for name, kinds, ours, theirs in MEASURES:
+        if kinds is None or kind in kinds:
+            s = summary(pairs(args.runs, lambda: ours(path, args.threads), lambda: theirs(peer)))
+            rows.append((kind, name, s))
+            say(f"{kind:6} {name:40} r1 {s['r1']:8.1f} (best {s['r1_best']:8.1f})   llama.cpp "
+                f"{s['peer']:8.1f} (best {s['peer_best']:8.1f})   {s['ratio']:.2f}x")
+    peer.close()
+    return rows
 
 
 def llama(args):
-    batches = [int(b) for b in args.batch.split(",")]
     for path in args.paths:
-        peer = Llama(path, args.threads, 16384, max(batches))
-        ours, theirs = [], []
-        for _ in range(args.runs):
-            ours.append(r1_bench(path, args.prompt, args.gen, batches, args.threads))
-            theirs.append(peer.bench(args.prompt, args.gen, batches))
-        print(f"\n{os.path.basename(path)}, {args.threads} threads, prompt {args.prompt}, "
-              f"{args.gen} tokens")
-        print(f"{'':12} {'r1':>9} {'llama.cpp':>10} {'ratio':>7}   tok/s, medians of {args.runs}")
-        for key in ours[0]:
-            a, b = [r[key] for r in ours], [r[key] for r in theirs]
-            ratio = statistics.median(x / y for x, y in zip(a, b))
-            print(f"{key:12} {statistics.median(a):9.1f} {statistics.median(b):10.1f} "
-                  f"{ratio:6.2f}x")
+        measure_model(path, kind_of(path), args, lambda line: print(line, flush=True))
+
+
+def kind_of(path):
+    """The dtype of most of a model's weights."""
+    out = subprocess.run([R1, "inspect", path, "--json"], check=True, capture_output=True,
+                         text=True).stdout
+    count = {}
+    for t in json.loads(out)["tensors"]:
+        n = 1
+        for d in t["shape"]:
+            n *= d
+        if len(t["shape"]) > 1 and "embed" not in t["name"] and "embd" not in t["name"]:
+            count[t["dtype"]] = count.get(t["dtype"], 0) + n
+    return max(count, key=count.get)
 
 
 def torch_step(args):
@@ -214,10 +291,7 @@ def main():
     p.add_argument("peer", choices=["llama", "torch", "trl"])
     p.add_argument("paths", nargs="+")
     p.add_argument("-t", "--threads", type=int, default=2)
-    p.add_argument("-r", "--runs", type=int, default=3)
-    p.add_argument("-p", "--prompt", type=int, default=512)
-    p.add_argument("-n", "--gen", type=int, default=64)
-    p.add_argument("-b", "--batch", default="8,32,64")
+    p.add_argument("-r", "--runs", type=int, default=5)
     p.add_argument("--recipe")
     args = p.parse_args()
     {"llama": llama, "torch": torch_cmd, "trl": trl_cmd}[args.peer](args)
