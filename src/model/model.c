@@ -433,10 +433,13 @@ static r1_model *new_model(void)
     return m;
 }
 
+/* Without a tokenizer a model can still be scored, measured and trained by ids. */
 static r1_status open_gguf(r1_model *m, const char *path, r1_err *err)
 {
     R1_TRY(r1_gguf_open(path, false, &m->files->gguf, err));
     R1_TRY(r1_config_from_gguf(m->files->gguf, &m->cfg, err));
+    if (!r1_gguf_find(m->files->gguf, "tokenizer.ggml.model"))
+        return r1_tokenizer_open_ids(m->cfg.vocab, NULL, &m->tok, err);
     return r1_tokenizer_open_gguf(m->files->gguf, &m->tok, err);
 }
 
@@ -449,7 +452,9 @@ static r1_status open_dir(r1_model *m, const char *path, r1_err *err)
     r1_status s = r1_config_from_json(obj, file, &m->cfg, err);
     json_decref(obj);
     R1_TRY(s);
-    R1_TRY(r1_tokenizer_open_dir(path, &m->tok, err));
+    snprintf(file, sizeof file, "%s/tokenizer.json", path);
+    R1_TRY(r1_os_exists(file) ? r1_tokenizer_open_dir(path, &m->tok, err)
+                              : r1_tokenizer_open_ids(m->cfg.vocab, path, &m->tok, err));
     return r1_safetensors_open(path, &m->files->safetensors, err);
 }
 

@@ -20,6 +20,7 @@ struct r1_tokenizer {
     int32_t eos[MAX_EOS];
     int n_eos;
     char *chat_template;
+    bool ids_only; /* no token has text */
 };
 
 static r1_tokenizer *new_tokenizer(void)
@@ -486,6 +487,29 @@ static r1_status read_dir(r1_tokenizer *t, const char *dir, r1_err *err)
     return read_file(t, dir, "config.json", false, read_eos_ids, err);
 }
 
+r1_status r1_tokenizer_open_ids(int n, const char *dir, r1_tokenizer **out, r1_err *err)
+{
+    r1_assert(n >= 1);
+    r1_tokenizer *t = new_tokenizer();
+    r1_status status = R1_OK;
+    t->ids_only = true;
+    t->bpe.token = R1_NEW_N(r1_bpe_token, n);
+    t->bpe.n_token = n;
+    for (int i = 0; i < n; i++)
+        t->bpe.token[i] = (r1_bpe_token){.s = "", .added = -1, .kind = R1_BPE_UNUSED};
+    r1_bpe_index_tokens(&t->bpe);
+    if (dir)
+        status = read_file(t, dir, "generation_config.json", false, read_eos_ids, err);
+    if (dir && status == R1_OK)
+        status = read_file(t, dir, "config.json", false, read_eos_ids, err);
+    if (status != R1_OK) {
+        r1_tokenizer_close(t);
+        return status;
+    }
+    *out = t;
+    return R1_OK;
+}
+
 r1_status r1_tokenizer_open_dir(const char *dir, r1_tokenizer **out, r1_err *err)
 {
     *out = NULL;
@@ -683,6 +707,10 @@ r1_status r1_tokenizer_encode(const r1_tokenizer *t, const char *text, size_t le
                               bool parse_special, bool add_bos, int32_t **ids, size_t *n,
                               r1_err *err)
 {
+    if (t->ids_only && len > 0)
+        return r1_fail(err, R1_EARG,
+                       "the model has no tokenizer, so text cannot be read; only commands that "
+                       "take ids can be used with it");
     if (add_bos && t->bos >= 0) {
         *ids = r1_mem_realloc(*ids, (*n + 1) * sizeof **ids);
         (*ids)[*n] = t->bos;
@@ -939,6 +967,8 @@ static r1_status save_file(const r1_tokenizer *t, const char *dir, const char *n
 
 r1_status r1_tokenizer_save(const r1_tokenizer *t, const char *dir, r1_err *err)
 {
+    if (t->ids_only)
+        return R1_OK;
     R1_TRY(r1_os_mkdirs(dir, err));
     R1_TRY(save_file(t, dir, "tokenizer.json", put_tokenizer_json, err));
     return save_file(t, dir, "tokenizer_config.json", put_tokenizer_config, err);

@@ -16,6 +16,9 @@ r1_status r1_tokenizer_open_dir(const char *dir, r1_tokenizer **out, r1_err *err
 r1_status r1_tokenizer_open_json(const char *text, size_t len, const char *subject,
                                  r1_tokenizer **out, r1_err *err);
 r1_status r1_tokenizer_open_gguf(const r1_gguf *g, r1_tokenizer **out, r1_err *err);
+/* n ids without text, for a model that comes without a tokenizer: "" each; encoding text is
+ * refused.  dir: where generation_config.json and config.json may name end ids, or NULL. */
+r1_status r1_tokenizer_open_ids(int n, const char *dir, r1_tokenizer **out, r1_err *err);
 void r1_tokenizer_close(r1_tokenizer *t);
 
 /* Append the ids of text to *ids (r1_mem_realloc'ed array of *n).  special: see r1_tokenize. */
@@ -35,7 +38,8 @@ bool r1_tokenizer_is_special(const r1_tokenizer *t, int32_t id); /* control toke
 int32_t r1_tokenizer_eos(const r1_tokenizer *t); /* the first of them, -1 = none */
 const char *r1_tokenizer_chat_template(const r1_tokenizer *t); /* NULL = none */
 
-/* Write tokenizer.json and tokenizer_config.json, which `tokenizers` and transformers load. */
+/* Write tokenizer.json and tokenizer_config.json, which `tokenizers` and transformers load; nothing
+ * for ids without text. */
 r1_status r1_tokenizer_save(const r1_tokenizer *t, const char *dir, r1_err *err);
 
 /* ---- Streaming decode: holds back cut UTF-8 characters ----------------------------------- */

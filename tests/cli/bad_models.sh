@@ -39,7 +39,9 @@ if [ -f $base/config.json ]; then
     broken; printf '\377\377\377\377\377\377\377\177' | dd of="$TMP/m/model.safetensors" conv=notrunc status=none
     expect_error 'model.safetensors.*header' "$R1" run "$TMP/m" -p x
     broken; rm "$TMP/m/tokenizer.json"
-    expect_error 'tokenizer.json' "$R1" run "$TMP/m" -p x
+    expect_error 'no tokenizer' "$R1" run "$TMP/m" -p x
+    expect_error 'no tokenizer' "$R1" run "$TMP/m" -p x --raw
+    expect 0 'sum' "$R1" logprob "$TMP/m" --ids 1,2,3 # ids need none
     broken; truncate -s 500 "$TMP/m/tokenizer.json"
     expect_error 'tokenizer.json' "$R1" run "$TMP/m" -p x
     broken; echo '{"model":{"type":"WordPiece","vocab":{}}}' > "$TMP/m/tokenizer.json"

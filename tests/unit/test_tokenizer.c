@@ -583,13 +583,34 @@ static void test_template_bos(void **state)
     json_decref(patch);
 }
 
+static void test_ids_only(void **state)
+{
+    (void)state;
+    r1_tokenizer *t;
+    r1_err err = {0};
+    assert_int_equal(r1_tokenizer_open_ids(5, NULL, &t, &err), R1_OK);
+    assert_int_equal(r1_tokenizer_size(t), 5);
+    const char *bytes;
+    size_t n = 9, count = 0;
+    int32_t *ids = NULL;
+    assert_true(r1_tokenizer_bytes(t, 4, &bytes, &n) && n == 0);
+    assert_false(r1_tokenizer_bytes(t, 5, &bytes, &n));
+    assert_int_equal(r1_tokenizer_encode(t, "x", 1, true, true, &ids, &count, &err), R1_EARG);
+    assert_non_null(strstr(err.msg, "no tokenizer"));
+    assert_int_equal(r1_tokenizer_eos(t), -1);
+    assert_int_equal(r1_tokenizer_find(t, "<|im_start|>"), -1);
+    assert_int_equal(r1_tokenizer_save(t, "/nonexistent", &err), R1_OK); /* writes nothing */
+    r1_tokenizer_close(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),       cmocka_unit_test(test_dir),
-        cmocka_unit_test(test_invalid_utf8), cmocka_unit_test(test_stream),
-        cmocka_unit_test(test_long_runs),    cmocka_unit_test(test_gguf),
-        cmocka_unit_test(test_refused),      cmocka_unit_test(test_template_bos),
+        cmocka_unit_test(test_ids_only),     cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_dir),          cmocka_unit_test(test_invalid_utf8),
+        cmocka_unit_test(test_stream),       cmocka_unit_test(test_long_runs),
+        cmocka_unit_test(test_gguf),         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_template_bos),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
