@@ -529,9 +529,24 @@ static void refused_places(void **state)
     p = copy_model();
     unlink(at(&p, "model.safetensors"));
     expect_refused(&p, R1_EIO, (const char *const[3]){"safetensors", NULL, NULL});
-    p = copy_model();
+}
+
+/* Scoring by ids needs no tokenizer. */
+static void opens_without_tokenizer(void **state)
+{
+    (void)state;
+    place p = copy_model();
     unlink(at(&p, "tokenizer.json"));
-    expect_refused(&p, R1_EIO, (const char *const[3]){"tokenizer.json", NULL, NULL});
+    const r1_model_options o = {.threads = 1};
+    r1_model *m = NULL;
+    OK(r1_model_open_with(p.dir, &o, &m, err));
+    assert_int_equal(r1_tokenizer_size(m->tok), m->cfg.vocab);
+    const int32_t ids[3] = {1, 2, 3};
+    float lp[2];
+    OK(r1_logprob(m, ids, 3, lp, err));
+    assert_true(lp[0] < 0 && lp[1] < 0);
+    r1_model_close(m);
+    remove_tree(p.dir);
 }
 
 /* ---- Saving ------------------------------------------------------------------------------ */
@@ -860,6 +875,7 @@ int main(void)
         cmocka_unit_test(refused_weights),
         cmocka_unit_test(refused_bias),
         cmocka_unit_test(refused_places),
+        cmocka_unit_test(opens_without_tokenizer),
         cmocka_unit_test(save_and_reopen),
         cmocka_unit_test(save_gguf_as_directory),
         cmocka_unit_test(save_keeps_every_end),
