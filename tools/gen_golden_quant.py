@@ -45,6 +45,75 @@ def emit(ctype, name, values, digits):
     print("};")
 
 
+# Block formats that are decoded by checksum: bytes a block, where its F16 scales stand.
+DECODED = {
+    T.Q8_0: (34, [0]), T.Q4_0: (18, [0]), T.Q4_1: (20, [0, 2]), T.Q5_0: (22, [0]),
+    T.Q5_1: (24, [0, 2]), T.Q2_K: (84, [80, 82]), T.Q3_K: (110, [108]), T.Q4_K: (144, [0, 2]),
+    T.Q5_K: (176, [0, 2]), T.Q6_K: (210, [208]), T.IQ4_NL: (18, [0]),
+}
+N_RANDOM = 500
+SCALES = [0x0000, 0x8000, 0x0001, 0x83ff, 0x3c00, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e00]
+FILLS = [0x00, 0xff, 0x5a]
+
+
+def random_bytes(n):
+    """The upper bytes of a linear congruential generator, which the test repeats."""
+    state, out = 1, bytearray()
+    for _ in range(n):
+        state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+        out.append(state >> 56)
+    return bytes(out)
+
+
+def wild_blocks(size, scales_at):
+    """Random blocks (whose scales are any half), then every extreme scale with three fillings."""
+    out = [np.frombuffer(random_bytes(N_RANDOM * size), np.uint8).reshape(N_RANDOM, size)]
+    for scale in SCALES:
+        for fill in FILLS:
+            b = np.full((1, size), fill, np.uint8)
+            for i, at in enumerate(scales_at):
+                b[0, at:at + 2] = np.frombuffer(
+                    np.uint16(SCALES[(SCALES.index(scale) + 3 * i) % len(SCALES)]).tobytes(),
+                    np.uint8)
+            out.append(b)
+    return np.concatenate(out)
+
+
+def checksum(floats):
+    """64-bit FNV-1a over the bits, a word at a time; every NaN counts as the same one."""
+    h = 0xcbf29ce484222325
+    words = np.where(np.isnan(floats), np.uint32(0x7fc00000), floats.view(np.uint32))
+    for w in words.reshape(-1).tolist():
+        h = (h ^ w) * 0x100000001b3 % 2**64
+    return h
+
+
+def emit_decoded():
+    print(f"enum {{ GOLDEN_RANDOM = {N_RANDOM} }};")
+    emit("uint16_t", "golden_scales", SCALES, 4)
+    emit("uint8_t", "golden_fills", FILLS, 2)
+    print("static const struct {")
+    print("    const char *name;")
+    print("    int scale[2]; /* where the F16 scales stand, -1 = none */")
+    print("    uint64_t sum; /* checksum of all decoded blocks */")
+    print("    uint32_t first[256]; /* the first decoded block */")
+    print("} golden_formats[] = {")
+    for qtype, (size, scales_at) in DECODED.items():
+        with np.errstate(all="ignore"):
+            y = quants.dequantize(wild_blocks(size, scales_at), qtype).astype(np.float32)
+        words = [f"0x{v:08x}," for v in y[0].view(np.uint32).tolist()]
+        first = "\n".join("        " + " ".join(words[i:i + 8]) for i in range(0, len(words), 8))
+        at = ", ".join(str(a) for a in (scales_at + [-1])[:2])
+        print(f'    {{"{qtype.name}", {{{at}}}, 0x{checksum(y):016x}, {{\n{first}\n    }}}},')
+    print("};")
+
+
+def emit_f8():
+    import torch
+    y = torch.arange(256, dtype=torch.uint8).view(torch.float8_e4m3fn).to(torch.float32).numpy()
+    emit("uint32_t", "golden_f8_e4m3", y.view(np.uint32), 8)
+
+
 def main():
     print("/* Made by tools/gen_golden_quant.py with gguf-py; floats are their bits. */")
     print("/* clang-format off */")
@@ -61,6 +130,8 @@ def main():
         f16 = h.astype(np.float16)
     emit("uint16_t", "golden_f16", f16.view(np.uint16), 4)
     emit("uint16_t", "golden_bf16", quants.quantize(h, T.BF16).view(np.uint16).reshape(-1), 4)
+    emit_decoded()
+    emit_f8()
 
 
 if __name__ == "__main__":

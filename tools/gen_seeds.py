@@ -62,7 +62,7 @@ SEEDS = {
                                      "b": tensor("BF16", [3], 16, 22)}, 22),
     "safetensors/kinds": safetensors({"i": tensor("I32", [], 0, 4),
                                       "h": tensor("F16", [1, 2, 1, 1], 4, 8)}, 8),
-    "safetensors/unsupported": safetensors({"q": tensor("F8_E4M3", [4], 0, 4)}, 4),
+    "safetensors/unsupported": safetensors({"q": tensor("F8_E5M2", [4], 0, 4)}, 4),
 }
 
 

@@ -58,7 +58,8 @@ typedef struct {
     void (*zero)(r1_backend *b, r1_tensor y);
 
     /* Put w (O,K) of any float or block dtype into the layout of matmul, as dtype `as`: F32,
-     * BF16, or w's own block dtype.  transpose: pack w^T (float `as` only).  *p NULL makes a new
+     * BF16, or w's own block dtype, which becomes F32 where the backend has no layout for it.
+     * transpose: pack w^T (float `as` only).  *p NULL makes a new
      * one; otherwise the same shape is refilled in place, which cannot fail. */
     r1_status (*pack)(r1_backend *b, r1_packed **p, r1_tensor w, r1_dtype as, bool transpose,
                       r1_err *err);

@@ -145,7 +145,7 @@ static void gather_rows(void *ud, int thread, int64_t begin, int64_t end)
     for (int64_t i = begin; i < end; i++) {
         const char *from = (const char *)w.data +
                            (size_t)(j->id[i] * (w.stride0 / t->block)) * (size_t)t->bytes;
-        if (t->block == 1) {
+        if (w.dtype == R1_F32 || w.dtype == R1_BF16 || w.dtype == R1_F16) {
             j->c->k->convert(row_of(y, i), y.dtype, from, w.dtype, y.shape[1]);
             continue;
         }

@@ -21,9 +21,10 @@ static const r1_matmul_kernels *kernels_of(r1_isa isa)
     return &r1_matmul_kernels_scalar;
 }
 
+/* The block formats that have a layout and a kernel of their own. */
 static bool is_block(r1_dtype t)
 {
-    return r1_tensor_traits(t)->block == 32;
+    return t == R1_Q8_0 || t == R1_Q4_0 || t == R1_Q4_1;
 }
 
 /* ---- Packing ----------------------------------------------------------------------------- */
@@ -62,7 +63,7 @@ static void put_float(r1_packed *p, uint8_t *panel, int64_t k, int lane, float v
 
 static void pack_float_panel(const pack_job *j, int64_t panel)
 {
-    enum { STEP = 64 };
+    enum { STEP = 256 }; /* whole blocks of any format */
     r1_packed *p = j->p;
     uint8_t *at = p->data + (size_t)panel * p->panel_bytes;
     int64_t o0 = panel * R1_PANEL;
@@ -158,8 +159,10 @@ r1_status r1_matmul_pack(r1_pool *pool, r1_packed **p, r1_tensor w, r1_dtype as,
     int64_t inputs = transpose ? w.shape[0] : w.shape[1];
     r1_assert(w.rank == 2);
     r1_assert(as == R1_F32 || as == R1_BF16 ||
-              (as == w.dtype && !transpose && inputs % 32 == 0));
-    r1_assert(!transpose || !is_block(w.dtype));
+              (as == w.dtype && !transpose && inputs % r1_tensor_traits(as)->block == 0));
+    r1_assert(!transpose || r1_tensor_traits(w.dtype)->block == 1);
+    if (as != R1_BF16 && !is_block(as))
+        as = R1_F32;
     if (!*p)
         R1_TRY(make_packed(p, as, outputs, inputs, err));
     r1_assert((*p)->dtype == as && (*p)->outputs == outputs && (*p)->inputs == inputs);

@@ -31,7 +31,8 @@ struct r1_packed {
     size_t bytes;
 };
 
-/* See backend.h, pack.  A quantised `as` needs w.dtype == as and K % 32 == 0. */
+/* See backend.h, pack.  A quantised `as` needs w.dtype == as and whole blocks in a row; a format
+ * without a layout above is packed as F32. */
 r1_status r1_matmul_pack(r1_pool *pool, r1_packed **p, r1_tensor w, r1_dtype as, bool transpose,
                          r1_err *err);
 void r1_matmul_pack_free(r1_packed *p);

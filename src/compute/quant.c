@@ -4,6 +4,8 @@
  * that a compiler might fuse stand in separate statements, so every build gives the same bits. */
 #include "compute/quant.h"
 
+#include "compute/kquant.h"
+
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -111,6 +113,56 @@ static void decode_q4_1(const uint8_t *b, float *y)
     }
 }
 
+/* Element i of a block's 32 fifth bits, at bit 4. */
+static int fifth(const uint8_t *bits, int i)
+{
+    return (bits[i / 8] >> (i % 8) & 1) << 4;
+}
+
+static void decode_q5_0(const uint8_t *b, float *y)
+{
+    const uint8_t *high = b + 2, *q = b + 6;
+    float d = load_f16(b);
+    for (int i = 0; i < BLOCK / 2; i++) {
+        y[i] = (float)(((q[i] & 15) | fifth(high, i)) - 16) * d;
+        y[i + BLOCK / 2] = (float)(((q[i] >> 4) | fifth(high, i + BLOCK / 2)) - 16) * d;
+    }
+}
+
+static void decode_q5_1(const uint8_t *b, float *y)
+{
+    const uint8_t *high = b + 4, *q = b + 8;
+    float d = load_f16(b), m = load_f16(b + 2);
+    for (int i = 0; i < BLOCK / 2; i++) {
+        float lo = (float)((q[i] & 15) | fifth(high, i)) * d;
+        float hi = (float)((q[i] >> 4) | fifth(high, i + BLOCK / 2)) * d;
+        y[i] = lo + m;
+        y[i + BLOCK / 2] = hi + m;
+    }
+}
+
+const int8_t r1_quant_iq4_nl[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                    1,    13,   25,  38,  53,  69,  89,  113};
+
+static void decode_iq4_nl(const uint8_t *b, float *y)
+{
+    float d = load_f16(b);
+    for (int i = 0; i < BLOCK / 2; i++) {
+        y[i] = d * (float)r1_quant_iq4_nl[b[2 + i] & 15];
+        y[i + BLOCK / 2] = d * (float)r1_quant_iq4_nl[b[2 + i] >> 4];
+    }
+}
+
+float r1_quant_f8_to_f32(uint8_t q)
+{
+    int exponent = q >> 3 & 15, mantissa = q & 7;
+    float f = exponent == 0 ? (float)mantissa * 0x1p-9f
+              : (q & 0x7f) == 0x7f
+                  ? NAN
+                  : float_of((uint32_t)(exponent + 120) << 23 | (uint32_t)mantissa << 20);
+    return q & 0x80 ? -f : f;
+}
+
 void r1_quant_decode(r1_dtype dtype, const void *src, float *dst, int64_t n)
 {
     const r1_dtype_traits *traits = r1_tensor_traits(dtype);
@@ -129,6 +181,15 @@ void r1_quant_decode(r1_dtype dtype, const void *src, float *dst, int64_t n)
         case R1_Q8_0: decode_q8_0(b, dst + i); break;
         case R1_Q4_0: decode_q4_0(b, dst + i); break;
         case R1_Q4_1: decode_q4_1(b, dst + i); break;
+        case R1_Q5_0: decode_q5_0(b, dst + i); break;
+        case R1_Q5_1: decode_q5_1(b, dst + i); break;
+        case R1_IQ4_NL: decode_iq4_nl(b, dst + i); break;
+        case R1_Q2_K:
+        case R1_Q3_K:
+        case R1_Q4_K:
+        case R1_Q5_K:
+        case R1_Q6_K: r1_kquant_decode(dtype, b, dst + i); break;
+        case R1_F8_E4M3: dst[i] = r1_quant_f8_to_f32(*b); break;
         case R1_I32:
             memcpy(&v, b, sizeof v);
             dst[i] = (float)v;
@@ -203,6 +264,11 @@ static int32_t round_to_i32(float f)
     return f >= 0x1p31f ? INT32_MAX : (int32_t)rintf(f);
 }
 
+bool r1_quant_encodes(r1_dtype dtype)
+{
+    return dtype <= R1_Q4_1 || dtype == R1_I32;
+}
+
 void r1_quant_encode(r1_dtype dtype, const float *src, void *dst, int64_t n)
 {
     const r1_dtype_traits *traits = r1_tensor_traits(dtype);
@@ -221,6 +287,15 @@ void r1_quant_encode(r1_dtype dtype, const float *src, void *dst, int64_t n)
         case R1_Q8_0: encode_q8_0(src + i, b); break;
         case R1_Q4_0: encode_q4_0(src + i, b); break;
         case R1_Q4_1: encode_q4_1(src + i, b); break;
+        case R1_Q5_0:
+        case R1_Q5_1:
+        case R1_Q2_K:
+        case R1_Q3_K:
+        case R1_Q4_K:
+        case R1_Q5_K:
+        case R1_Q6_K:
+        case R1_IQ4_NL:
+        case R1_F8_E4M3: r1_assert(r1_quant_encodes(dtype)); break;
         case R1_I32:
             v = round_to_i32(src[i]);
             memcpy(b, &v, sizeof v);

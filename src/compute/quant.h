@@ -5,9 +5,11 @@
 
 #include "compute/tensor.h"
 
-/* n elements (whole blocks) of any dtype to F32 and back.  Encoding rounds to nearest even
- * (F16, BF16) or as ggml's quantize_row_*_ref does (Q8_0, Q4_0, Q4_1). */
+/* n elements (whole blocks) of any dtype to F32, and back for those that r1_quant_encodes.
+ * Encoding rounds to nearest even (F16, BF16) or as ggml's quantize_row_*_ref does (Q8_0, Q4_0,
+ * Q4_1). */
 void r1_quant_decode(r1_dtype dtype, const void *src, float *dst, int64_t n);
+bool r1_quant_encodes(r1_dtype dtype);
 void r1_quant_encode(r1_dtype dtype, const float *src, void *dst, int64_t n);
 
 static inline float r1_bf16_to_f32(uint16_t h)
@@ -31,7 +33,11 @@ static inline uint16_t r1_bf16_from_f32(float f)
     return (uint16_t)((v.u + (0x7fffu + ((v.u >> 16) & 1))) >> 16);
 }
 
+float r1_quant_f8_to_f32(uint8_t q); /* E4M3 */
 float r1_quant_f16_to_f32(uint16_t h);
 uint16_t r1_quant_f16_from_f32(float f);
+
+/* The values of an IQ4_NL nibble, before the scale. */
+extern const int8_t r1_quant_iq4_nl[16];
 
 #endif

@@ -11,6 +11,15 @@ typedef enum {
     R1_Q8_0, /* 32 weights: F16 scale, 32 int8 */
     R1_Q4_0, /* 32 weights: F16 scale, 16 bytes of nibbles (low: first 16), minus 8 */
     R1_Q4_1, /* 32 weights: F16 scale, F16 minimum, 16 bytes of nibbles */
+    R1_Q5_0, /* 32 weights: F16 scale, 4 bytes of fifth bits, 16 bytes of nibbles, minus 16 */
+    R1_Q5_1, /* 32 weights: F16 scale, F16 minimum, then as Q5_0 without the 16 */
+    R1_Q2_K, /* 256 weights in blocks with scales of scales, from here to Q6_K: see kquant.h */
+    R1_Q3_K,
+    R1_Q4_K,
+    R1_Q5_K,
+    R1_Q6_K,
+    R1_IQ4_NL,  /* 32 weights: F16 scale, 16 bytes of nibbles that index r1_quant_iq4_nl */
+    R1_F8_E4M3, /* sign, 4 bits of exponent (bias 7), 3 of mantissa; no infinity, one NaN */
     R1_I32,
     R1_DTYPE_COUNT
 } r1_dtype;

@@ -267,8 +267,8 @@ static r1_status find_source(const r1_model *m, int i, r1_tensor *out, r1_err *e
     if (g && !g->known)
         return r1_fail(
             err, R1_EUNSUPPORTED,
-            "%s: tensor '%s' has ggml type %u; supported are F32, F16, BF16, Q8_0, Q4_0, "
-            "Q4_1",
+            "%s: tensor '%s' has ggml type %u; supported are F32, F16, BF16, Q4_0, Q4_1, "
+            "Q5_0, Q5_1, Q8_0, Q2_K to Q6_K and IQ4_NL",
             source_name(m), name, g->ggml_type);
     *out = g ? g->t : e->t;
     if (!out->data)
@@ -287,6 +287,10 @@ static r1_status find_source(const r1_model *m, int i, r1_tensor *out, r1_err *e
     if (out->dtype == R1_I32)
         return r1_fail(err, R1_EUNSUPPORTED, "%s: tensor '%s' holds integers", source_name(m),
                        name);
+    if (out->dtype == R1_F8_E4M3)
+        return r1_fail(err, R1_EUNSUPPORTED,
+                       "%s: tensor '%s' is F8_E4M3, whose scales are not read for a %s model",
+                       source_name(m), name, m->cfg.arch);
     return R1_OK;
 }
 

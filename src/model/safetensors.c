@@ -55,9 +55,10 @@ static r1_status read_dtype(const source *s, const char *name, const json_t *spe
     if (!dtype)
         return r1_fail(s->err, R1_EFORMAT, "%s: tensor '%s' has no dtype", s->path, name);
     if (!r1_tensor_dtype_of_safetensors(dtype, &t->dtype))
-        return r1_fail(s->err, R1_EUNSUPPORTED,
-                       "%s: tensor '%s' has dtype '%s', only F32, F16, BF16 and I32 are read",
-                       s->path, name, dtype);
+        return r1_fail(
+            s->err, R1_EUNSUPPORTED,
+            "%s: tensor '%s' has dtype '%s', only F32, F16, BF16, F8_E4M3 and I32 are read",
+            s->path, name, dtype);
     return R1_OK;
 }
 
@@ -461,8 +462,8 @@ const r1_safetensors_entry *r1_safetensors_find(const r1_safetensors *s, const c
 
 /* ---- Writing ----------------------------------------------------------------------------- */
 
-/* Four-byte elements stand before two-byte ones, so that every tensor is aligned. */
-static const int passes[] = {4, 2};
+/* Wider elements stand before narrower ones, so that every tensor is aligned. */
+static const int passes[] = {4, 2, 1};
 
 static bool in_pass(const r1_safetensors_entry *e, int bytes)
 {

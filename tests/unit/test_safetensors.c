@@ -235,8 +235,10 @@ static void tensors_are_checked(void **state)
     expect("{\"x\":7}", 0, R1_EFORMAT, "tensor 'x' is not described by an object");
     expect("{\"x\":{}}", 0, R1_EFORMAT, "tensor 'x' has no dtype");
     expect(ONE("3", "[1]", "[0,4]"), 4, R1_EFORMAT, "tensor 'x' has no dtype");
-    expect(ONE("\"F8_E4M3\"", "[4]", "[0,4]"), 4, R1_EUNSUPPORTED,
-           "safetensors: tensor 'x' has dtype 'F8_E4M3', only F32, F16, BF16 and I32 are read");
+    expect(
+        ONE("\"F8_E5M2\"", "[4]", "[0,4]"), 4, R1_EUNSUPPORTED,
+        "safetensors: tensor 'x' has dtype 'F8_E5M2', only F32, F16, BF16, F8_E4M3 and I32 are "
+        "read");
     expect("{\"x\":{\"dtype\":\"F32\"}}", 0, R1_EFORMAT, "tensor 'x' has no shape");
     expect(ONE("\"F32\"", "{}", "[0,4]"), 4, R1_EFORMAT, "tensor 'x' has no shape");
     expect(ONE("\"F32\"", "[1,1,1,1,1]", "[0,4]"), 4, R1_EFORMAT,
