@@ -41,6 +41,8 @@ typedef struct {
     int step;           /* 1 for the first update: bias correction */
 } r1_adamw;
 
+enum { R1_ROUTE_MAX = 64 }; /* experts of a row, at most */
+
 enum {
     R1_MATMUL_ADD = 1, /* y += instead of y = (y is F32) */
     R1_ROPE_INVERSE = 1,

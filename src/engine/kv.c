@@ -14,21 +14,32 @@ struct r1_kv_span {
     struct r1_kv_span *next;
 };
 
-/* Bytes of one layer's keys (its values take the same); 0 when rows make no sensible size. */
-static size_t plane_bytes(const r1_model *m, int rows)
+/* Bytes of one layer's keys or values; false when rows make no sensible size. */
+static bool plane_bytes(const r1_model *m, int64_t width, int rows, size_t *bytes)
 {
-    size_t width = (size_t)m->cfg.n_kv_heads * (size_t)m->cfg.head_dim, bytes;
-    if (rows < 1 || !r1_mem_mul((size_t)rows, width, &bytes) || bytes > SIZE_MAX / 64)
-        return 0;
-    bytes = r1_tensor_bytes(m->kv_dtype, (int64_t)bytes);
-    return (bytes + ALIGN - 1) / ALIGN * ALIGN;
+    if (rows < 1 || !r1_mem_mul((size_t)rows, (size_t)width, bytes) || *bytes > SIZE_MAX / 64)
+        return false;
+    *bytes = (r1_tensor_bytes(m->kv_dtype, (int64_t)*bytes) + ALIGN - 1) / ALIGN * ALIGN;
+    return true;
+}
+
+/* Bytes of the keys of a layer, and of keys and values. */
+static bool layer_bytes(const r1_model *m, int rows, size_t *keys, size_t *both)
+{
+    size_t values;
+    if (!plane_bytes(m, r1_config_key_width(&m->cfg), rows, keys) ||
+        !plane_bytes(m, r1_config_value_width(&m->cfg), rows, &values))
+        return false;
+    *both = *keys + values;
+    return true;
 }
 
 size_t r1_kv_bytes(const r1_model *m, int rows)
 {
-    size_t plane = plane_bytes(m, rows), bytes;
-    bool fits = r1_mem_mul(plane, 2 * (size_t)m->cfg.n_layers, &bytes);
-    return fits && plane > 0 ? bytes : SIZE_MAX;
+    size_t keys, both, bytes;
+    bool fits =
+        layer_bytes(m, rows, &keys, &both) && r1_mem_mul(both, (size_t)m->cfg.n_layers, &bytes);
+    return fits ? bytes : SIZE_MAX;
 }
 
 static struct r1_kv_span *span_new(int first, int n, struct r1_kv_span *next)
@@ -54,12 +65,15 @@ r1_status r1_kv_open(r1_model *m, int rows, r1_kv **out, r1_err *err)
     kv->rows = kv->free_rows = rows;
     kv->spans = span_new(0, rows, NULL);
     kv->layer = R1_NEW_N(r1_kv_layer, m->cfg.n_layers);
-    size_t plane = plane_bytes(m, rows);
-    int64_t width = (int64_t)m->cfg.n_kv_heads * m->cfg.head_dim;
+    const int64_t k_width = r1_config_key_width(&m->cfg),
+                  v_width = r1_config_value_width(&m->cfg);
+    size_t keys = 0, both = 0;
+    r1_assert(layer_bytes(m, rows, &keys, &both));
     for (int l = 0; l < m->cfg.n_layers; l++) {
-        char *k = (char *)block + 2 * (size_t)l * plane;
-        kv->layer[l].k = r1_tensor_2d(k, m->kv_dtype, rows, width);
-        kv->layer[l].v = r1_tensor_2d(k + plane, m->kv_dtype, rows, width);
+        char *k = (char *)block + (size_t)l * both;
+        kv->layer[l].k = r1_tensor_2d(k, m->kv_dtype, rows, k_width);
+        if (v_width)
+            kv->layer[l].v = r1_tensor_2d(k + keys, m->kv_dtype, rows, v_width);
     }
     *out = kv;
     return R1_OK;

@@ -5,15 +5,25 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_LAYERS = 1024, MAX_WIDTH = 1 << 17, MAX_VOCAB = 1 << 22, MAX_CONTEXT = 1 << 24 };
+#include "compute/backend.h"
+
+enum {
+    MAX_LAYERS = 1024,
+    MAX_WIDTH = 1 << 17,
+    MAX_HEADS = 4096,
+    MAX_EXPERTS = 4096,
+    MAX_USED = R1_ROUTE_MAX, /* experts of a token */
+    MAX_VOCAB = 1 << 22,
+    MAX_CONTEXT = 1 << 24
+};
 
 static const double PI = 3.14159265358979323846;
 
 /* ---- Architectures ----------------------------------------------------------------------- */
 
 static const r1_architecture architectures[] = {
-    {"llama", "llama", "LlamaForCausalLM", true, false, true},
-    {"qwen2", "qwen2", "Qwen2ForCausalLM", false, true, false},
+    {"llama", "llama", "LlamaForCausalLM", true, false, true, false},
+    {"qwen2", "qwen2", "Qwen2ForCausalLM", false, true, false, false},
 };
 enum { ARCHITECTURES = sizeof architectures / sizeof architectures[0] };
 
@@ -47,13 +57,34 @@ static r1_status unknown(const char *subject, r1_gguf_str name, r1_err *err)
 
 /* ---- Checks and frequencies -------------------------------------------------------------- */
 
+static r1_status check_latent(const r1_config *c, const char *subject, r1_err *err)
+{
+    if (c->rope_dim % 2 || c->kv_rank > 512 || c->kv_rank + c->rope_dim > 576)
+        return r1_fail(err, R1_EUNSUPPORTED,
+                       "%s: a latent of %d and %d rotated dimensions; supported are up to 512, "
+                       "and an even number up to 576 with it",
+                       subject, c->kv_rank, c->rope_dim);
+    if (!c->n_experts)
+        return R1_OK;
+    if (c->n_experts % c->n_groups || c->used_groups > c->n_groups)
+        return r1_fail(err, R1_EFORMAT, "%s: %d experts in %d groups, %d of them used", subject,
+                       c->n_experts, c->n_groups, c->used_groups);
+    const int of_group = c->n_experts / c->n_groups;
+    if ((c->n_groups > 1 && of_group < 2) || c->n_used > c->used_groups * of_group)
+        return r1_fail(err, R1_EFORMAT, "%s: %d experts a token out of %d groups of %d",
+                       subject, c->n_used, c->used_groups, of_group);
+    return R1_OK;
+}
+
 r1_status r1_config_check(const r1_config *c, const char *subject, r1_err *err)
 {
     if (c->n_heads % c->n_kv_heads)
         return r1_fail(err, R1_EFORMAT,
                        "%s: %d attention heads are not a multiple of %d key heads", subject,
                        c->n_heads, c->n_kv_heads);
-    if (c->head_dim < 2 || c->head_dim % 2 || c->head_dim > 256)
+    if (c->kv_rank)
+        R1_TRY(check_latent(c, subject, err));
+    else if (c->head_dim < 2 || c->head_dim % 2 || c->head_dim > 256)
         return r1_fail(err, R1_EUNSUPPORTED,
                        "%s: head width %d, supported are even ones from 2 to 256", subject,
                        c->head_dim);
@@ -87,7 +118,7 @@ static double llama3_frequency(const r1_config *c, double f)
 static double yarn_dimension(const r1_config *c, double turns)
 {
     const double wave = (double)c->rope_original_context / (turns * 2 * PI);
-    return c->head_dim * log(wave) / (2 * log((double)c->rope_theta));
+    return c->rope_dim * log(wave) / (2 * log((double)c->rope_theta));
 }
 
 /* Waves that turn often within the original context are kept, rare ones stretched by factor,
@@ -97,11 +128,11 @@ static void yarn_frequencies(const r1_config *c, float *inv_freq)
     double low = floor(yarn_dimension(c, (double)c->rope_beta_fast));
     double high = ceil(yarn_dimension(c, (double)c->rope_beta_slow));
     low = low < 0 ? 0 : low;
-    high = high > c->head_dim - 1 ? c->head_dim - 1 : high;
+    high = high > c->rope_dim - 1 ? c->rope_dim - 1 : high;
     if (high == low)
         high += 0.001;
-    for (int i = 0; i < c->head_dim / 2; i++) {
-        double f = 1 / pow((double)c->rope_theta, 2.0 * i / c->head_dim);
+    for (int i = 0; i < c->rope_dim / 2; i++) {
+        double f = 1 / pow((double)c->rope_theta, 2.0 * i / c->rope_dim);
         double ramp = (i - low) / (high - low);
         ramp = ramp < 0 ? 0 : ramp > 1 ? 1 : ramp;
         inv_freq[i] = (float)(ramp * f / (double)c->rope_factor + (1 - ramp) * f);
@@ -114,8 +145,8 @@ void r1_config_inv_freq(const r1_config *c, float *inv_freq)
         yarn_frequencies(c, inv_freq);
         return;
     }
-    for (int i = 0; i < c->head_dim / 2; i++) {
-        double f = 1 / pow((double)c->rope_theta, 2.0 * i / c->head_dim);
+    for (int i = 0; i < c->rope_dim / 2; i++) {
+        double f = 1 / pow((double)c->rope_theta, 2.0 * i / c->rope_dim);
         if (c->rope_scaling == R1_ROPE_LINEAR)
             f /= (double)c->rope_factor;
         if (c->rope_scaling == R1_ROPE_LLAMA3)
@@ -141,6 +172,30 @@ float r1_config_rope_scale(const r1_config *c)
         return (float)(yarn_temperature(c, c->rope_mscale) /
                        yarn_temperature(c, c->rope_mscale_all));
     return (float)yarn_temperature(c, 1);
+}
+
+/* DeepSeek puts YaRN's temperature into the scores, for only a part of its keys rotates. */
+float r1_config_score_scale(const r1_config *c)
+{
+    double scale = 1 / sqrt((double)c->head_dim);
+    if (c->kv_rank && c->rope_scaling == R1_ROPE_YARN && c->rope_mscale_all > 0)
+        scale *= pow(yarn_temperature(c, c->rope_mscale_all), 2);
+    return (float)scale;
+}
+
+int64_t r1_config_key_width(const r1_config *c)
+{
+    return c->kv_rank ? c->kv_rank + c->rope_dim : (int64_t)c->n_kv_heads * c->head_dim;
+}
+
+int64_t r1_config_value_width(const r1_config *c)
+{
+    return c->kv_rank ? 0 : (int64_t)c->n_kv_heads * c->head_dim;
+}
+
+bool r1_config_has_experts(const r1_config *c, int layer)
+{
+    return c->n_experts > 0 && layer >= c->dense_layers;
 }
 
 /* ---- config.json ------------------------------------------------------------------------- */
@@ -237,12 +292,113 @@ static r1_status rope_from_json(const json_t *obj, const char *subject, r1_confi
 }
 
 static r1_status refuse_flag(const json_t *obj, const char *subject, const char *key,
-                             r1_err *err)
+                             bool refused, r1_err *err)
 {
-    bool on = false;
+    bool on = !refused;
     R1_TRY(r1_json_bool_opt(obj, subject, key, &on, err));
-    if (on)
-        return r1_fail(err, R1_EUNSUPPORTED, "%s: '%s' true is not supported", subject, key);
+    if (on == refused)
+        return r1_fail(err, R1_EUNSUPPORTED, "%s: '%s' %s is not supported", subject, key,
+                       on ? "true" : "false");
+    return R1_OK;
+}
+
+/* A word that may be absent, but must not be another. */
+static r1_status expect_word(const json_t *obj, const char *subject, const char *key,
+                             const char *only, r1_err *err)
+{
+    const char *word = only;
+    R1_TRY(r1_json_str_opt(obj, subject, key, &word, err));
+    if (strcmp(word, only))
+        return r1_fail(err, R1_EUNSUPPORTED, "%s: %s '%.40s' is not supported; only %s",
+                       subject, key, word, only);
+    return R1_OK;
+}
+
+typedef struct {
+    const char *name;
+    int min, max;
+    int *out; /* keeps its value when the key is absent */
+    bool required;
+} json_key;
+
+static r1_status json_integers(const json_t *obj, const char *subject, const json_key *k, int n,
+                               r1_err *err)
+{
+    for (int i = 0; i < n; i++) {
+        int64_t v = *k[i].out;
+        if (k[i].required)
+            R1_TRY(r1_json_int(obj, subject, k[i].name, k[i].min, k[i].max, &v, err));
+        else
+            R1_TRY(r1_json_int_opt(obj, subject, k[i].name, k[i].min, k[i].max, &v, err));
+        *k[i].out = (int)v;
+    }
+    return R1_OK;
+}
+
+/* Latent attention and experts, with the defaults of transformers where it does not write a
+ * key.  head_dim is the rotated part there: it is not read. */
+static r1_status latent_from_json(const json_t *obj, const char *subject, r1_config *c,
+                                  r1_err *err)
+{
+    int every = 1;
+    double scale = 2.5;
+    c->n_groups = c->used_groups = 1;
+    c->expert_norm = true;
+    const json_key keys[] = {
+        {"kv_lora_rank", 1, MAX_WIDTH, &c->kv_rank, true},
+        {"q_lora_rank", 1, MAX_WIDTH, &c->q_rank, false},
+        {"qk_nope_head_dim", 1, 4096, &c->nope_dim, true},
+        {"qk_rope_head_dim", 2, 4096, &c->rope_dim, true},
+        {"v_head_dim", 1, 4096, &c->v_dim, true},
+        {"n_routed_experts", 1, MAX_EXPERTS, &c->n_experts, false},
+        {"num_experts_per_tok", 1, MAX_USED, &c->n_used, false},
+        {"n_shared_experts", 0, MAX_EXPERTS, &c->n_shared, false},
+        {"moe_intermediate_size", 1, MAX_WIDTH, &c->d_expert, false},
+        {"n_group", 1, MAX_EXPERTS, &c->n_groups, false},
+        {"topk_group", 1, MAX_EXPERTS, &c->used_groups, false},
+        {"first_k_dense_replace", 0, MAX_LAYERS, &c->dense_layers, false},
+        {"moe_layer_freq", 1, 1, &every, false},
+    };
+    R1_TRY(json_integers(obj, subject, keys, sizeof keys / sizeof keys[0], err));
+    if (c->n_experts && (!c->n_used || !c->d_expert))
+        return r1_fail(err, R1_EFORMAT,
+                       "%s: n_routed_experts needs num_experts_per_tok and "
+                       "moe_intermediate_size",
+                       subject);
+    R1_TRY(r1_json_num_opt(obj, subject, "routed_scaling_factor", 0, 1e6, &scale, err));
+    R1_TRY(r1_json_bool_opt(obj, subject, "norm_topk_prob", &c->expert_norm, err));
+    R1_TRY(expect_word(obj, subject, "scoring_func", "sigmoid", err));
+    R1_TRY(expect_word(obj, subject, "topk_method", "noaux_tc", err));
+    R1_TRY(refuse_flag(obj, subject, "rope_interleave", false, err));
+    c->expert_scale = (float)scale;
+    c->head_dim = c->nope_dim + c->rope_dim;
+    c->n_kv_heads = c->n_heads;
+    return R1_OK;
+}
+
+static r1_status shape_from_json(const json_t *obj, const char *subject, r1_config *c,
+                                 r1_err *err)
+{
+    c->context = 2048;
+    const json_key keys[] = {
+        {"hidden_size", 1, MAX_WIDTH, &c->d_model, true},
+        {"num_hidden_layers", 1, MAX_LAYERS, &c->n_layers, true},
+        {"num_attention_heads", 1, MAX_HEADS, &c->n_heads, true},
+        {"intermediate_size", 1, 4 * MAX_WIDTH, &c->d_ff, true},
+        {"vocab_size", 1, MAX_VOCAB, &c->vocab, true},
+        {"max_position_embeddings", 1, MAX_CONTEXT, &c->context, false},
+    };
+    R1_TRY(json_integers(obj, subject, keys, sizeof keys / sizeof keys[0], err));
+    if (r1_config_architecture(c->arch)->latent)
+        return latent_from_json(obj, subject, c, err);
+    c->n_kv_heads = c->n_heads;
+    c->head_dim = c->d_model / c->n_heads;
+    const json_key heads[] = {
+        {"num_key_value_heads", 1, c->n_heads, &c->n_kv_heads, false},
+        {"head_dim", 2, 4096, &c->head_dim, false},
+    };
+    R1_TRY(json_integers(obj, subject, heads, 2, err));
+    c->rope_dim = c->v_dim = c->head_dim;
     return R1_OK;
 }
 
@@ -250,47 +406,25 @@ r1_status r1_config_from_json(const json_t *obj, const char *subject, r1_config 
                               r1_err *err)
 {
     r1_config c = {0};
-    const char *type, *act = "silu";
+    const char *type;
+    double eps = 1e-6;
     R1_TRY(r1_json_str(obj, subject, "model_type", &type, err));
     const r1_architecture *a = r1_config_architecture(type);
     if (!a)
         return unknown(subject, (r1_gguf_str){type, strlen(type)}, err);
     snprintf(c.arch, sizeof c.arch, "%s", a->name);
-    int64_t d, layers, heads, kv, ff, vocab, context, head_dim;
-    R1_TRY(r1_json_int(obj, subject, "hidden_size", 1, MAX_WIDTH, &d, err));
-    R1_TRY(r1_json_int(obj, subject, "num_hidden_layers", 1, MAX_LAYERS, &layers, err));
-    R1_TRY(r1_json_int(obj, subject, "num_attention_heads", 1, 4096, &heads, err));
-    kv = heads;
-    R1_TRY(r1_json_int_opt(obj, subject, "num_key_value_heads", 1, heads, &kv, err));
-    head_dim = d / heads;
-    R1_TRY(r1_json_int_opt(obj, subject, "head_dim", 2, 4096, &head_dim, err));
-    R1_TRY(r1_json_int(obj, subject, "intermediate_size", 1, 4 * MAX_WIDTH, &ff, err));
-    R1_TRY(r1_json_int(obj, subject, "vocab_size", 1, MAX_VOCAB, &vocab, err));
-    context = 2048;
-    R1_TRY(r1_json_int_opt(obj, subject, "max_position_embeddings", 1, MAX_CONTEXT, &context,
-                           err));
-    double eps = 1e-6;
+    R1_TRY(shape_from_json(obj, subject, &c, err));
     R1_TRY(r1_json_num_opt(obj, subject, "rms_norm_eps", 0, 1, &eps, err));
+    c.norm_eps = (float)eps;
     R1_TRY(r1_json_bool_opt(obj, subject, "tie_word_embeddings", &c.tied, err));
-    c.qkv_bias = a->qkv_bias;
     if (a->bias_key)
         R1_TRY(r1_json_bool_opt(obj, subject, "attention_bias", &c.out_bias, err));
-    c.qkv_bias |= c.out_bias;
-    R1_TRY(refuse_flag(obj, subject, "mlp_bias", err));
-    R1_TRY(refuse_flag(obj, subject, "use_sliding_window", err));
-    R1_TRY(r1_json_str_opt(obj, subject, "hidden_act", &act, err));
-    if (strcmp(act, "silu"))
-        return r1_fail(err, R1_EUNSUPPORTED,
-                       "%s: hidden_act '%.40s' is not supported; only silu", subject, act);
-    c.n_layers = (int)layers;
-    c.d_model = (int)d;
-    c.n_heads = (int)heads;
-    c.n_kv_heads = (int)kv;
-    c.head_dim = (int)head_dim;
-    c.d_ff = (int)ff;
-    c.vocab = (int)vocab;
-    c.context = (int)context;
-    c.norm_eps = (float)eps;
+    else
+        R1_TRY(refuse_flag(obj, subject, "attention_bias", true, err));
+    c.qkv_bias = a->qkv_bias || c.out_bias;
+    R1_TRY(refuse_flag(obj, subject, "mlp_bias", true, err));
+    R1_TRY(refuse_flag(obj, subject, "use_sliding_window", true, err));
+    R1_TRY(expect_word(obj, subject, "hidden_act", "silu", err));
     R1_TRY(rope_from_json(obj, subject, &c, err));
     R1_TRY(r1_config_check(&c, subject, err));
     *out = c;
@@ -346,30 +480,60 @@ static json_t *rope_to_json(const r1_config *c)
     return o;
 }
 
+/* As DeepSeek writes it; transformers 5 reads the same keys. */
+static void add_latent(json_t *o, const r1_config *c)
+{
+    const struct {
+        const char *name;
+        int value;
+    } keys[] = {
+        {"kv_lora_rank", c->kv_rank},
+        {"qk_nope_head_dim", c->nope_dim},
+        {"qk_rope_head_dim", c->rope_dim},
+        {"v_head_dim", c->v_dim},
+        {"n_routed_experts", c->n_experts},
+        {"num_experts_per_tok", c->n_used},
+        {"n_shared_experts", c->n_shared},
+        {"moe_intermediate_size", c->d_expert},
+        {"n_group", c->n_groups},
+        {"topk_group", c->used_groups},
+        {"first_k_dense_replace", c->dense_layers},
+        {"moe_layer_freq", 1},
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        json_object_set_new(o, keys[i].name, json_integer(keys[i].value));
+    json_object_set_new(o, "q_lora_rank", c->q_rank ? json_integer(c->q_rank) : json_null());
+    json_object_set_new(o, "routed_scaling_factor", real(c->expert_scale));
+    json_object_set_new(o, "norm_topk_prob", json_boolean(c->expert_norm));
+    json_object_set_new(o, "scoring_func", json_string("sigmoid"));
+    json_object_set_new(o, "topk_method", json_string("noaux_tc"));
+}
+
 json_t *r1_config_to_json(const r1_config *c, const char *dtype, int bos, int eos)
 {
     const r1_architecture *a = r1_config_architecture(c->arch);
     json_t *o = json_pack(
-        "{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:b, s:s, s:s, "
+        "{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:b, s:b, s:s, s:s, "
         "s:o, s:o, s:f}",
         "architectures", a->hf_class, "model_type", a->name, "hidden_size", c->d_model,
         "num_hidden_layers", c->n_layers, "num_attention_heads", c->n_heads,
-        "num_key_value_heads", c->n_kv_heads, "head_dim", c->head_dim, "intermediate_size",
-        c->d_ff, "vocab_size", c->vocab, "max_position_embeddings", c->context, "rms_norm_eps",
-        real(c->norm_eps), "rope_theta", real(c->rope_theta), "rope_scaling", rope_to_json(c),
-        "tie_word_embeddings", (int)c->tied, "hidden_act", "silu", "torch_dtype", dtype,
-        "bos_token_id", id_or_null(bos), "eos_token_id", id_or_null(eos), "attention_dropout",
-        0.0);
-    if (a->bias_key) {
-        json_object_set_new(o, "attention_bias", json_boolean(c->out_bias));
-        json_object_set_new(o, "mlp_bias", json_false());
-    } else {
-        json_object_set_new(o, "use_sliding_window", json_false());
-    }
+        "num_key_value_heads", c->n_kv_heads, "intermediate_size", c->d_ff, "vocab_size",
+        c->vocab, "max_position_embeddings", c->context, "rms_norm_eps", real(c->norm_eps),
+        "rope_theta", real(c->rope_theta), "rope_scaling", rope_to_json(c),
+        "tie_word_embeddings", (int)c->tied, "attention_bias", (int)c->out_bias, "hidden_act",
+        "silu", "torch_dtype", dtype, "bos_token_id", id_or_null(bos), "eos_token_id",
+        id_or_null(eos), "attention_dropout", 0.0);
+    if (a->latent)
+        add_latent(o, c);
+    else
+        json_object_set_new(o, "head_dim", json_integer(c->head_dim));
+    json_object_set_new(o, a->bias_key ? "mlp_bias" : "use_sliding_window", json_false());
     return o;
 }
 
 /* ---- GGUF -------------------------------------------------------------------------------- */
+
+enum { GATING_SOFTMAX = 1, GATING_SIGMOID = 2 }; /* llama.cpp's expert_gating_func */
 
 typedef struct {
     const char *name; /* after the architecture's prefix */
@@ -426,6 +590,12 @@ static r1_status gguf_yarn(const r1_gguf *g, const char *arch, r1_config *c, r1_
     c->rope_beta_slow = (float)slow;
     if (attention != 1)
         c->rope_attention = (float)(attention * yarn_temperature(c, 1));
+    if (!c->kv_rank)
+        return R1_OK;
+    /* The converter keeps 0.1 mscale_all_dim and drops mscale, which equals it in every model. */
+    double log_factor = 0;
+    R1_TRY(gguf_number(g, arch, "rope.scaling.yarn_log_multiplier", 0, 1e3, &log_factor, err));
+    c->rope_mscale = c->rope_mscale_all = (float)(log_factor / 0.1);
     return R1_OK;
 }
 
@@ -452,6 +622,87 @@ static r1_status gguf_rope(const r1_gguf *g, const char *arch, r1_config *c, r1_
     return R1_OK;
 }
 
+/* Latent attention and experts.  A file from before attn_kv_b was split in two has the widths of
+ * the expanded heads as key_length and value_length, a newer one those of the latent, and these
+ * under names of their own. */
+static r1_status gguf_latent(const r1_gguf *g, const char *arch, r1_config *c, r1_err *err)
+{
+    int64_t q_rank = 0, kv_rank, key, value, rope, experts = 0, used = 0, shared = 0, width = 0,
+            groups = 1, used_groups = 1, dense = 0, gating = GATING_SOFTMAX;
+    double scale = 1;
+    char name[96];
+    const gguf_key keys[] = {
+        {"attention.q_lora_rank", 0, MAX_WIDTH, &q_rank, false},
+        {"attention.kv_lora_rank", 1, MAX_WIDTH, &kv_rank, true},
+        {"attention.key_length", 2, 4096, &key, true},
+        {"attention.value_length", 1, 4096, &value, true},
+        {"attention.key_length_mla", 2, 4096, &key, false},
+        {"attention.value_length_mla", 1, 4096, &value, false},
+        {"rope.dimension_count", 2, 4096, &rope, true},
+        {"expert_count", 0, MAX_EXPERTS, &experts, false},
+        {"expert_used_count", 0, MAX_USED, &used, false},
+        {"expert_shared_count", 0, MAX_EXPERTS, &shared, false},
+        {"expert_feed_forward_length", 1, MAX_WIDTH, &width, false},
+        {"expert_group_count", 1, MAX_EXPERTS, &groups, false},
+        {"expert_group_used_count", 1, MAX_EXPERTS, &used_groups, false},
+        {"leading_dense_block_count", 0, MAX_LAYERS, &dense, false},
+        {"expert_gating_func", 0, 255, &gating, false},
+    };
+    R1_TRY(gguf_integers(g, arch, keys, sizeof keys / sizeof keys[0], err));
+    R1_TRY(gguf_number(g, arch, "expert_weights_scale", 0, 1e6, &scale, err));
+    snprintf(name, sizeof name, "%s.expert_weights_norm", arch);
+    R1_TRY(r1_gguf_bool_opt(g, name, &c->expert_norm, err));
+    if (key <= rope || (experts && (!used || !width)))
+        return r1_fail(err, R1_EFORMAT,
+                       "%s: keys of %lld with %lld rotated, %lld of %lld experts of width %lld",
+                       g->path, (long long)key, (long long)rope, (long long)used,
+                       (long long)experts, (long long)width);
+    if (experts && gating != GATING_SIGMOID)
+        return r1_fail(err, R1_EUNSUPPORTED,
+                       "%s: experts are gated by function %lld; supported is 2, the sigmoid of "
+                       "DeepSeek-V3",
+                       g->path, (long long)gating);
+    c->q_rank = (int)q_rank;
+    c->kv_rank = (int)kv_rank;
+    c->rope_dim = (int)rope;
+    c->nope_dim = (int)(key - rope);
+    c->head_dim = (int)key;
+    c->v_dim = (int)value;
+    c->n_kv_heads = c->n_heads;
+    c->n_experts = (int)experts;
+    c->n_used = (int)used;
+    c->n_shared = (int)shared;
+    c->d_expert = (int)width;
+    c->n_groups = (int)groups;
+    c->used_groups = (int)used_groups;
+    c->dense_layers = (int)dense;
+    c->expert_scale = (float)scale;
+    return R1_OK;
+}
+
+/* Heads of ordinary attention. */
+static r1_status gguf_heads(const r1_gguf *g, const char *arch, r1_config *c, r1_err *err)
+{
+    int64_t kv = c->n_heads, head_dim = c->d_model / c->n_heads, rope_dims = 0, experts = 0;
+    const gguf_key keys[] = {
+        {"attention.head_count_kv", 1, MAX_HEADS, &kv, false},
+        {"attention.key_length", 2, 4096, &head_dim, false},
+        {"expert_count", 0, MAX_EXPERTS, &experts, false},
+        {"rope.dimension_count", 2, 4096, &rope_dims, false},
+    };
+    R1_TRY(gguf_integers(g, arch, keys, sizeof keys / sizeof keys[0], err));
+    if (experts)
+        return r1_fail(err, R1_EUNSUPPORTED, "%s: %lld experts of a %s are not supported",
+                       g->path, (long long)experts, arch);
+    if (rope_dims && rope_dims != head_dim)
+        return r1_fail(err, R1_EUNSUPPORTED,
+                       "%s: rope.dimension_count %lld differs from the head width %lld",
+                       g->path, (long long)rope_dims, (long long)head_dim);
+    c->n_kv_heads = (int)kv;
+    c->head_dim = c->rope_dim = c->v_dim = (int)head_dim;
+    return R1_OK;
+}
+
 r1_status r1_config_from_gguf(const r1_gguf *g, r1_config *out, r1_err *err)
 {
     r1_config c = {0};
@@ -464,42 +715,32 @@ r1_status r1_config_from_gguf(const r1_gguf *g, r1_config *out, r1_err *err)
     const r1_gguf_tensor *embed = r1_gguf_find_tensor(g, "token_embd.weight");
     if (!embed)
         return r1_fail(err, R1_EFORMAT, "%s: tensor 'token_embd.weight' is missing", g->path);
-    int64_t d = 0, layers = 0, heads = 0, kv = 0, ff = 0, context = 0, head_dim = 0,
-            experts = 0;
-    int64_t rope_dims = 0;
+    int64_t d, layers, heads, ff, context, beyond = 0;
+    double eps = 1e-5;
     const gguf_key keys[] = {
         {"embedding_length", 1, MAX_WIDTH, &d, true},
         {"block_count", 1, MAX_LAYERS, &layers, true},
-        {"attention.head_count", 1, 4096, &heads, true},
-        {"attention.head_count_kv", 1, 4096, &kv, false},
-        {"attention.key_length", 2, 4096, &head_dim, false},
+        {"attention.head_count", 1, MAX_HEADS, &heads, true},
         {"feed_forward_length", 1, 4 * MAX_WIDTH, &ff, true},
         {"context_length", 1, MAX_CONTEXT, &context, true},
-        {"expert_count", 0, 1 << 16, &experts, false},
-        {"rope.dimension_count", 2, 4096, &rope_dims, false},
+        {"nextn_predict_layers", 0, MAX_LAYERS, &beyond, false}, /* of several tokens: unused */
     };
     R1_TRY(gguf_integers(g, a->gguf, keys, sizeof keys / sizeof keys[0], err));
-    if (experts)
-        return r1_fail(err, R1_EUNSUPPORTED, "%s: %lld experts are not supported", g->path,
-                       (long long)experts);
-    double eps = 1e-5;
     R1_TRY(gguf_number(g, a->gguf, "attention.layer_norm_rms_epsilon", 0, 1, &eps, err));
-    c.n_layers = (int)layers;
+    if (beyond >= layers)
+        return r1_fail(err, R1_EFORMAT, "%s: %lld of %lld layers predict further tokens",
+                       g->path, (long long)beyond, (long long)layers);
+    c.n_layers = (int)(layers - beyond);
     c.d_model = (int)d;
     c.n_heads = (int)heads;
-    c.n_kv_heads = (int)(kv ? kv : heads);
-    c.head_dim = (int)(head_dim ? head_dim : d / heads);
     c.d_ff = (int)ff;
     c.vocab = (int)embed->t.shape[0];
     c.context = (int)context;
     c.norm_eps = (float)eps;
     c.tied = !r1_gguf_find_tensor(g, "output.weight");
-    if (rope_dims && rope_dims != c.head_dim)
-        return r1_fail(err, R1_EUNSUPPORTED,
-                       "%s: rope.dimension_count %lld differs from the head width %d", g->path,
-                       (long long)rope_dims, c.head_dim);
     c.out_bias = a->bias_key && r1_gguf_find_tensor(g, "blk.0.attn_q.bias");
     c.qkv_bias = a->qkv_bias || c.out_bias;
+    R1_TRY(a->latent ? gguf_latent(g, a->gguf, &c, err) : gguf_heads(g, a->gguf, &c, err));
     R1_TRY(gguf_rope(g, a->gguf, &c, err));
     R1_TRY(r1_config_check(&c, g->path, err));
     *out = c;

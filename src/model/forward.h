@@ -8,7 +8,8 @@
 
 /* One layer's key/value cache. */
 typedef struct {
-    r1_tensor k, v; /* (R,G*Dh) of the model's kv_dtype */
+    r1_tensor k; /* (R,r1_config_key_width) of the model's kv_dtype */
+    r1_tensor v; /* (R,r1_config_value_width), absent when that is 0: then k holds both */
 } r1_kv_layer;
 
 /* Scratch for calls of up to max_rows rows; saved activations when `train`.  recompute: keep

@@ -10,24 +10,8 @@
 #include "base/os.h"
 #include "base/rng.h"
 #include "compute/quant.h"
-#include "model/gguf.h"
 #include "model/safetensors.h"
-
-enum { MAX_BLOCKS = 64 };
-
-/* What the tensors of a model point into. */
-struct r1_model_files {
-    r1_gguf *gguf;
-    r1_safetensors *safetensors;
-    struct {
-        void *p;
-        size_t bytes;
-    } block[MAX_BLOCKS]; /* backend memory: masters, norms, frequencies */
-    int n_blocks;
-    void **copies; /* host copies of tensors whose rows had to be reordered */
-    int n_copies;
-    struct source *from; /* [n_params]: where each parameter is in the file */
-};
+#include "model/weights.h"
 
 /* ---- Names in the cache ------------------------------------------------------------------ */
 
@@ -65,129 +49,6 @@ r1_status r1_model_resolve(const char *word, char *path, size_t size, r1_err *er
     return s;
 }
 
-/* ---- The parameters: one table ----------------------------------------------------------- */
-
-typedef enum { DIM_NONE, DIM_D, DIM_Q, DIM_KV, DIM_F, DIM_V } dim;
-
-/* What a model or a layer has. */
-enum { ALWAYS = 0, UNTIED = 1, QKV_BIAS = 2, OUT_BIAS = 4 };
-
-typedef enum { BEFORE, LAYER, AFTER } level; /* order of the list */
-
-typedef struct {
-    const char *hf, *gguf; /* %d: the layer */
-    level at;
-    unsigned needs; /* listed where all of these are had */
-    size_t offset;  /* in r1_layer, or in r1_model */
-    dim rows, cols; /* cols DIM_NONE: a vector */
-    bool linear;
-    bool rotary; /* rows of q or k: in pairs in the GGUF of some families */
-} parameter;
-
-#define IN_MODEL(field) offsetof(r1_model, field)
-#define IN_LAYER(field) offsetof(r1_layer, field)
-
-/* clang-format off */
-static const parameter parameters[] = {
-    {"model.embed_tokens.weight", "token_embd.weight",
-     BEFORE, ALWAYS, IN_MODEL(embed), DIM_V, DIM_D, false, false},
-    {"model.layers.%d.input_layernorm.weight", "blk.%d.attn_norm.weight",
-     LAYER, ALWAYS, IN_LAYER(attn_norm), DIM_D, DIM_NONE, false, false},
-    {"model.layers.%d.self_attn.q_proj.weight", "blk.%d.attn_q.weight",
-     LAYER, ALWAYS, IN_LAYER(wq), DIM_Q, DIM_D, true, true},
-    {"model.layers.%d.self_attn.q_proj.bias", "blk.%d.attn_q.bias",
-     LAYER, QKV_BIAS, IN_LAYER(bq), DIM_Q, DIM_NONE, false, true},
-    {"model.layers.%d.self_attn.k_proj.weight", "blk.%d.attn_k.weight",
-     LAYER, ALWAYS, IN_LAYER(wk), DIM_KV, DIM_D, true, true},
-    {"model.layers.%d.self_attn.k_proj.bias", "blk.%d.attn_k.bias",
-     LAYER, QKV_BIAS, IN_LAYER(bk), DIM_KV, DIM_NONE, false, true},
-    {"model.layers.%d.self_attn.v_proj.weight", "blk.%d.attn_v.weight",
-     LAYER, ALWAYS, IN_LAYER(wv), DIM_KV, DIM_D, true, false},
-    {"model.layers.%d.self_attn.v_proj.bias", "blk.%d.attn_v.bias",
-     LAYER, QKV_BIAS, IN_LAYER(bv), DIM_KV, DIM_NONE, false, false},
-    {"model.layers.%d.self_attn.o_proj.weight", "blk.%d.attn_output.weight",
-     LAYER, ALWAYS, IN_LAYER(wo), DIM_D, DIM_Q, true, false},
-    {"model.layers.%d.self_attn.o_proj.bias", "blk.%d.attn_output.bias",
-     LAYER, OUT_BIAS, IN_LAYER(bo), DIM_D, DIM_NONE, false, false},
-    {"model.layers.%d.post_attention_layernorm.weight", "blk.%d.ffn_norm.weight",
-     LAYER, ALWAYS, IN_LAYER(ffn_norm), DIM_D, DIM_NONE, false, false},
-    {"model.layers.%d.mlp.gate_proj.weight", "blk.%d.ffn_gate.weight",
-     LAYER, ALWAYS, IN_LAYER(gate), DIM_F, DIM_D, true, false},
-    {"model.layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight",
-     LAYER, ALWAYS, IN_LAYER(up), DIM_F, DIM_D, true, false},
-    {"model.layers.%d.mlp.down_proj.weight", "blk.%d.ffn_down.weight",
-     LAYER, ALWAYS, IN_LAYER(down), DIM_D, DIM_F, true, false},
-    {"model.norm.weight", "output_norm.weight",
-     AFTER, ALWAYS, IN_MODEL(out_norm), DIM_D, DIM_NONE, false, false},
-    {"lm_head.weight", "output.weight",
-     AFTER, UNTIED, IN_MODEL(head), DIM_V, DIM_D, true, false},
-};
-/* clang-format on */
-enum { PARAMETERS = sizeof parameters / sizeof parameters[0] };
-
-struct source {
-    const parameter *p;
-    int layer; /* -1 = of the model */
-};
-
-static int64_t dim_size(const r1_config *c, dim d)
-{
-    switch (d) {
-    case DIM_D: return c->d_model;
-    case DIM_Q: return (int64_t)c->n_heads * c->head_dim;
-    case DIM_KV: return (int64_t)c->n_kv_heads * c->head_dim;
-    case DIM_F: return c->d_ff;
-    case DIM_V: return c->vocab;
-    case DIM_NONE: break;
-    }
-    return 1;
-}
-
-static unsigned features(const r1_config *c)
-{
-    return (c->tied ? 0 : UNTIED) | (c->qkv_bias ? QKV_BIAS : 0) | (c->out_bias ? OUT_BIAS : 0);
-}
-
-static void name_of(const parameter *p, bool gguf, int layer, char *out, size_t size)
-{
-    const char *form = gguf ? p->gguf : p->hf, *hole = strstr(form, "%d");
-    if (!hole)
-        snprintf(out, size, "%s", form);
-    else
-        snprintf(out, size, "%.*s%d%s", (int)(hole - form), form, layer, hole + 2);
-}
-
-static void list_parameter(r1_model *m, const parameter *p, int layer)
-{
-    const r1_config *c = &m->cfg;
-    if (p->needs & ~features(c))
-        return;
-    char *place = (p->at == LAYER ? (char *)&m->layers[layer] : (char *)m) + p->offset;
-    r1_param *q = &m->params[m->n_params];
-    m->files->from[m->n_params++] = (struct source){p, layer};
-    name_of(p, false, layer, q->name, sizeof q->name);
-    q->linear = p->linear ? (r1_linear *)(void *)place : NULL;
-    q->rows = p->linear ? &q->linear->rows : (r1_tensor *)(void *)place;
-    q->decay = p->cols != DIM_NONE;
-    int64_t rows = dim_size(c, p->rows), cols = dim_size(c, p->cols);
-    *q->rows = p->cols == DIM_NONE ? r1_tensor_1d(NULL, R1_F32, rows)
-                                   : r1_tensor_2d(NULL, R1_F32, rows, cols);
-}
-
-/* List every parameter with its shape; data stay NULL. */
-static void list_parameters(r1_model *m)
-{
-    const int layers = m->cfg.n_layers;
-    m->layers = R1_NEW_N(r1_layer, (size_t)layers);
-    m->params = R1_NEW_N(r1_param, (size_t)(layers + 2) * PARAMETERS);
-    m->files->from = R1_NEW_N(struct source, (size_t)(layers + 2) * PARAMETERS);
-    for (int at = BEFORE; at <= AFTER; at++)
-        for (int l = at == LAYER ? 0 : -1; l < (at == LAYER ? layers : 0); l++)
-            for (int i = 0; i < PARAMETERS; i++)
-                if (parameters[i].at == (level)at)
-                    list_parameter(m, &parameters[i], l);
-}
-
 int64_t r1_model_count(const r1_model *m)
 {
     int64_t n = 0;
@@ -201,7 +62,7 @@ int64_t r1_model_count(const r1_model *m)
 static r1_status take_block(r1_model *m, size_t bytes, void **out, r1_err *err)
 {
     struct r1_model_files *f = m->files;
-    r1_assert(f->n_blocks < MAX_BLOCKS);
+    r1_assert(f->n_blocks < R1_WEIGHTS_BLOCKS);
     R1_TRY(r1_op_alloc(m->backend, bytes, out, err));
     f->block[f->n_blocks].p = *out;
     f->block[f->n_blocks++].bytes = bytes;
@@ -234,143 +95,20 @@ static r1_status take_masters(r1_model *m, bool only_vectors, r1_err *err)
 
 static r1_status take_frequencies(r1_model *m, r1_err *err)
 {
-    int half = m->cfg.head_dim / 2;
+    int half = m->cfg.rope_dim / 2;
     void *p;
     R1_TRY(take_block(m, (size_t)half * sizeof(float), &p, err));
     m->inv_freq = r1_tensor_1d(p, R1_F32, half);
     float *f = R1_NEW_N(float, (size_t)half);
     m->rope_scale = r1_config_rope_scale(&m->cfg);
+    m->score_scale = r1_config_score_scale(&m->cfg);
     r1_config_inv_freq(&m->cfg, f);
     r1_op_copy_in(m->backend, m->inv_freq, f, (size_t)half * sizeof(float));
     r1_mem_free(f);
     return R1_OK;
 }
 
-/* ---- Weights of a file ------------------------------------------------------------------- */
-
-static const char *source_name(const r1_model *m)
-{
-    return m->files->gguf ? m->files->gguf->path : "model.safetensors";
-}
-
-/* The tensor that a file has under the i-th parameter's name. */
-static r1_status find_source(const r1_model *m, int i, r1_tensor *out, r1_err *err)
-{
-    char name[96];
-    const struct r1_model_files *f = m->files;
-    const parameter *p = f->from[i].p;
-    name_of(p, f->gguf != NULL, f->from[i].layer, name, sizeof name);
-    const r1_gguf_tensor *g = f->gguf ? r1_gguf_find_tensor(f->gguf, name) : NULL;
-    const r1_safetensors_entry *e = f->gguf ? NULL : r1_safetensors_find(f->safetensors, name);
-    if (!g && !e)
-        return r1_fail(err, R1_EFORMAT, "%s: tensor '%s' is missing", source_name(m), name);
-    if (g && !g->known)
-        return r1_fail(
-            err, R1_EUNSUPPORTED,
-            "%s: tensor '%s' has ggml type %u; supported are F32, F16, BF16, Q4_0, Q4_1, "
-            "Q5_0, Q5_1, Q8_0, Q2_K to Q6_K and IQ4_NL",
-            source_name(m), name, g->ggml_type);
-    *out = g ? g->t : e->t;
-    if (!out->data)
-        return r1_fail(err, R1_EFORMAT,
-                       "%s: tensor '%s' has no data: the file holds no weights", source_name(m),
-                       name);
-    int64_t rows = dim_size(&m->cfg, p->rows), cols = dim_size(&m->cfg, p->cols);
-    bool vector = p->cols == DIM_NONE;
-    if (out->rank != (vector ? 1 : 2) || out->shape[0] != rows ||
-        (!vector && out->shape[1] != cols))
-        return r1_fail(err, R1_EFORMAT,
-                       "%s: tensor '%s' has shape (%lld,%lld), the configuration asks for "
-                       "(%lld,%lld)",
-                       source_name(m), name, (long long)out->shape[0], (long long)out->shape[1],
-                       (long long)rows, (long long)cols);
-    if (out->dtype == R1_I32)
-        return r1_fail(err, R1_EUNSUPPORTED, "%s: tensor '%s' holds integers", source_name(m),
-                       name);
-    if (out->dtype == R1_F8_E4M3)
-        return r1_fail(err, R1_EUNSUPPORTED,
-                       "%s: tensor '%s' is F8_E4M3, whose scales are not read for a %s model",
-                       source_name(m), name, m->cfg.arch);
-    return R1_OK;
-}
-
-/* The GGUF of llama stores the rows of a head as rotary pairs (x0, x_{Dh/2}, x1, ...); ours, as
- * Hugging Face's, are halves.  A copy in our order. */
-static r1_tensor unpair_rows(r1_model *m, r1_tensor t)
-{
-    const int dh = m->cfg.head_dim;
-    const size_t row = r1_tensor_bytes(t.dtype, t.rank == 1 ? 1 : t.shape[1]);
-    char *copy = r1_mem_alloc((size_t)t.shape[0] * row);
-    for (int64_t i = 0; i < t.shape[0]; i++) {
-        int64_t head = i / dh, r = i % dh, half = dh / 2;
-        int64_t from = head * dh + (r < half ? 2 * r : 2 * (r - half) + 1);
-        memcpy(copy + (size_t)i * row, (const char *)t.data + (size_t)from * row, row);
-    }
-    struct r1_model_files *f = m->files;
-    f->copies = r1_mem_realloc(f->copies, (size_t)(f->n_copies + 1) * sizeof *f->copies);
-    f->copies[f->n_copies++] = copy;
-    t.data = copy;
-    return t;
-}
-
-static void file_tensor_name(const struct r1_model_files *f, size_t i, char *out, size_t size)
-{
-    if (!f->gguf) {
-        snprintf(out, size, "%s", r1_safetensors_at(f->safetensors, i)->name);
-        return;
-    }
-    r1_gguf_str s = f->gguf->tensor[i].name;
-    snprintf(out, size, "%.*s", (int)(s.n < size ? s.n : size), s.s);
-}
-
-static bool is_listed(const r1_model *m, const char *name)
-{
-    char other[96];
-    for (int i = 0; i < m->n_params; i++) {
-        const struct source *s = &m->files->from[i];
-        name_of(s->p, m->files->gguf != NULL, s->layer, other, sizeof other);
-        if (!strcmp(name, other))
-            return true;
-    }
-    return false;
-}
-
-/* A bias or an extra norm that we would silently leave out changes the model: refuse it. */
-static r1_status refuse_unknown(const r1_model *m, r1_err *err)
-{
-    const struct r1_model_files *f = m->files;
-    size_t n = f->gguf ? (size_t)f->gguf->n_tensor : r1_safetensors_count(f->safetensors);
-    for (size_t i = 0; i < n; i++) {
-        char name[128];
-        file_tensor_name(f, i, name, sizeof name);
-        const char *dot = strrchr(name, '.');
-        bool suspect =
-            (dot && !strcmp(dot, ".bias")) || strstr(name, "q_norm") || strstr(name, "k_norm");
-        if (suspect && !is_listed(m, name))
-            return r1_fail(err, R1_EUNSUPPORTED, "%s: tensor '%s' is not part of a %s model",
-                           source_name(m), name, m->cfg.arch);
-    }
-    return R1_OK;
-}
-
-/* Fill the masters, or point at the file. */
-static r1_status bind_weights(r1_model *m, r1_err *err)
-{
-    const bool pairs = m->files->gguf && r1_config_architecture(m->cfg.arch)->gguf_pairs;
-    R1_TRY(refuse_unknown(m, err));
-    for (int i = 0; i < m->n_params; i++) {
-        r1_tensor t;
-        R1_TRY(find_source(m, i, &t, err));
-        if (pairs && m->files->from[i].p->rotary)
-            t = unpair_rows(m, t);
-        r1_tensor *rows = m->params[i].rows;
-        if (rows->data)
-            r1_quant_decode(t.dtype, t.data, rows->data, r1_tensor_count(t));
-        else
-            *rows = t;
-    }
-    return R1_OK;
-}
+/* ---- Packs ------------------------------------------------------------------------------- */
 
 static bool is_block(r1_dtype t)
 {
@@ -410,6 +148,32 @@ static r1_status pack_linear(r1_model *m, r1_linear *l, r1_err *err)
     return R1_OK;
 }
 
+/* Attention runs on the latents themselves: a head's queries go through its keys' rows, and what
+ * it attends to through its values' rows. */
+static r1_status pack_latent(r1_model *m, r1_latent *l, r1_err *err)
+{
+    const r1_config *c = &m->cfg;
+    const r1_dtype as = m->compute == R1_COMPUTE_AUTO ? R1_F32 : m->act;
+    if (!l->k) {
+        l->k = R1_NEW_N(r1_packed *, 4 * (size_t)c->n_heads);
+        l->v = l->k + c->n_heads;
+        l->k_bwd = l->v + c->n_heads;
+        l->v_bwd = l->k_bwd + c->n_heads;
+    }
+    for (int h = 0; h < c->n_heads; h++) {
+        const int64_t first = (int64_t)h * (c->nope_dim + c->v_dim);
+        const r1_tensor k = r1_tensor_rows(l->rows, first, c->nope_dim);
+        const r1_tensor v = r1_tensor_rows(l->rows, first + c->nope_dim, c->v_dim);
+        R1_TRY(r1_op_pack(m->backend, &l->k[h], k, as, true, err));
+        R1_TRY(r1_op_pack(m->backend, &l->v[h], v, as, false, err));
+        if (!m->trainable)
+            continue;
+        R1_TRY(r1_op_pack(m->backend, &l->k_bwd[h], k, as, false, err));
+        R1_TRY(r1_op_pack(m->backend, &l->v_bwd[h], v, as, true, err));
+    }
+    return R1_OK;
+}
+
 /* Pack, or pack again, every linear layer and the head. */
 static r1_status pack_all(r1_model *m, r1_err *err)
 {
@@ -418,6 +182,8 @@ static r1_status pack_all(r1_model *m, r1_err *err)
     for (int i = 0; i < m->n_params; i++)
         if (m->params[i].linear && m->params[i].linear != &m->head)
             R1_TRY(pack_linear(m, m->params[i].linear, err));
+    for (int l = 0; l < m->cfg.n_layers && m->cfg.kv_rank; l++)
+        R1_TRY(pack_latent(m, &m->layers[l].latent, err));
     return pack_linear(m, &m->head, err);
 }
 
@@ -511,15 +277,13 @@ static r1_status open_model(r1_model *m, const char *path, const r1_model_option
                        "%s: the tokenizer has %d ids, the embedding only %d rows", path,
                        r1_tokenizer_size(m->tok), m->cfg.vocab);
     m->trainable = o->trainable;
-    list_parameters(m);
-    for (int i = 0; i < m->n_params; i++) { /* before memory is taken: a lying configuration */
-        r1_tensor t;
-        R1_TRY(find_source(m, i, &t, err));
-    }
+    m->compute = o->compute;
+    r1_weights_list(m);
+    R1_TRY(r1_weights_check(m, err)); /* before memory is taken: a lying configuration */
     R1_TRY(take_masters(m, !m->trainable, err));
     R1_TRY(find_rope_scaling(m, err));
     R1_TRY(take_frequencies(m, err));
-    R1_TRY(bind_weights(m, err));
+    R1_TRY(r1_weights_bind(m, err));
     choose_dtypes(m, o->compute);
     return pack_all(m, err);
 }
@@ -545,11 +309,21 @@ static void free_linear(r1_model *m, r1_linear *l)
         r1_op_pack_free(m->backend, l->bwd);
 }
 
+static void free_latent(r1_model *m, r1_latent *l)
+{
+    for (int h = 0; l->k && h < 4 * m->cfg.n_heads; h++)
+        if (l->k[h])
+            r1_op_pack_free(m->backend, l->k[h]);
+    r1_mem_free(l->k);
+}
+
 void r1_model_close(r1_model *m)
 {
     if (!m)
         return;
     struct r1_model_files *f = m->files;
+    for (int l = 0; m->layers && l < m->cfg.n_layers; l++)
+        free_latent(m, &m->layers[l].latent);
     for (int i = 0; i < m->n_params; i++)
         if (m->params[i].linear && m->params[i].linear != &m->head)
             free_linear(m, m->params[i].linear);
@@ -557,17 +331,10 @@ void r1_model_close(r1_model *m)
         free_linear(m, &m->head);
     for (int i = 0; i < f->n_blocks; i++)
         r1_op_free(m->backend, f->block[i].p, f->block[i].bytes);
-    for (int i = 0; i < f->n_copies; i++)
-        r1_mem_free(f->copies[i]);
-    r1_mem_free(f->copies);
-    r1_mem_free(f->from);
-    r1_gguf_close(f->gguf);
-    r1_safetensors_close(f->safetensors);
+    r1_weights_release(m);
     r1_tokenizer_close(m->tok);
     r1_backend_close(m->backend);
     r1_mem_free(f);
-    r1_mem_free(m->params);
-    r1_mem_free(m->layers);
     r1_mem_free(m);
 }
 
@@ -610,10 +377,12 @@ static void fill_parameter(r1_model *m, int i, float embed_std, uint64_t seed)
 static r1_status create_model(r1_model *m, float embed_std, uint64_t seed,
                               const r1_model_options *o, r1_err *err)
 {
+    if (!m->cfg.kv_rank)
+        m->cfg.rope_dim = m->cfg.v_dim = m->cfg.head_dim;
     R1_TRY(r1_config_check(&m->cfg, "model", err));
     R1_TRY(r1_backend_open("cpu", o->threads, &m->backend, err));
     m->trainable = true;
-    list_parameters(m);
+    r1_weights_list(m);
     R1_TRY(take_masters(m, false, err));
     R1_TRY(take_frequencies(m, err));
     for (int i = 0; i < m->n_params; i++)
@@ -668,15 +437,16 @@ static r1_status save_weights(const r1_model *m, const char *dir, r1_dtype dtype
         int64_t n = r1_tensor_count(rows);
         e[i].name = m->params[i].name;
         e[i].t = rows;
-        if (rows.dtype == dtype)
+        const r1_dtype as = m->params[i].exact ? R1_F32 : dtype;
+        if (rows.dtype == as)
             continue;
         float *f = r1_mem_alloc((size_t)n * sizeof *f);
         r1_quant_decode(rows.dtype, rows.data, f, n);
-        e[i].t.dtype = dtype;
+        e[i].t.dtype = as;
         e[i].t.data = f;
-        if (dtype != R1_F32) {
+        if (as != R1_F32) {
             e[i].t.data = r1_mem_alloc((size_t)n * 2);
-            r1_quant_encode(dtype, f, e[i].t.data, n);
+            r1_quant_encode(as, f, e[i].t.data, n);
             r1_mem_free(f);
         }
     }

@@ -18,16 +18,37 @@ typedef struct {
     r1_packed *bwd; /* W^T for dx = dy W; NULL unless training */
 } r1_linear;
 
+/* What heads make of a latent: of each head Dn rows for its keys, then Dv rows for its values. */
+typedef struct {
+    r1_tensor rows;     /* (H*(Dn+Dv),C): the file's bytes or a copy, or the F32 master */
+    r1_packed **k, **v; /* [H] q_nope (Dn) to the latent (C), the latent to a value (Dv) */
+    r1_packed **k_bwd, **v_bwd; /* [H] their transposes; NULL unless training */
+} r1_latent;
+
+typedef struct {
+    r1_linear gate, up; /* (Fe,D) */
+    r1_linear down;     /* (D,Fe) */
+} r1_expert;
+
 typedef struct {
     r1_tensor attn_norm;  /* (D) F32 */
-    r1_linear wq;         /* (H*Dh,D) */
+    r1_linear wq;         /* (H*Dh,D); with a latent for queries (H*Dh,q_rank) */
     r1_linear wk, wv;     /* (G*Dh,D) */
     r1_tensor bq, bk, bv; /* (H*Dh), (G*Dh) twice F32; absent without qkv_bias */
-    r1_linear wo;         /* (D,H*Dh) */
-    r1_tensor bo;         /* (D) F32; absent without out_bias */
-    r1_tensor ffn_norm;   /* (D) F32 */
-    r1_linear gate, up;   /* (F,D) */
-    r1_linear down;       /* (D,F) */
+    /* Latent attention, instead of wk and wv: */
+    r1_linear wq_a;        /* (q_rank,D); absent without a latent for queries */
+    r1_tensor q_norm;      /* (q_rank) F32 */
+    r1_linear wkv_a;       /* (C+P,D): to the latent, and to the rotated key of all heads */
+    r1_tensor kv_norm;     /* (C) F32 */
+    r1_latent latent;      /* (H*(Dn+Dv),C) */
+    r1_linear wo;          /* (D,H*Dv) */
+    r1_tensor bo;          /* (D) F32; absent without out_bias */
+    r1_tensor ffn_norm;    /* (D) F32 */
+    r1_linear gate, up;    /* (F,D); with experts the shared ones, F = n_shared * d_expert */
+    r1_linear down;        /* (D,F); absent with experts of which none is shared */
+    r1_linear router;      /* (E,D) */
+    r1_tensor router_bias; /* (E) F32, added to the scores for the choice only */
+    r1_expert *experts;    /* [E], NULL in a layer without */
 } r1_layer;
 
 /* A parameter by its Hugging Face name: what the optimiser walks over and what is saved. */
@@ -36,6 +57,7 @@ typedef struct {
     r1_tensor *rows;   /* in the model; (O,K) or (D) */
     r1_linear *linear; /* NULL for norms, biases and the embedding */
     bool decay;        /* weight decay applies (matrices) */
+    bool exact;        /* saved as F32 whatever the others are */
 } r1_param;
 
 struct r1_model {
@@ -45,8 +67,9 @@ struct r1_model {
     r1_dtype act;       /* dtype of activations: F32 or BF16 */
     r1_dtype kv_dtype;  /* dtype of the key/value cache: F32, BF16 or F16 */
     r1_compute compute; /* resolved: not AUTO unless weights are quantised */
-    r1_tensor inv_freq; /* (Dh/2) F32, rope scaling applied */
+    r1_tensor inv_freq; /* (rope_dim/2) F32, rope scaling applied */
     float rope_scale;   /* of cosines and sines */
+    float score_scale;  /* of the products of queries and keys */
     r1_tensor embed;    /* (V,D) file's dtype, or F32 master */
     r1_linear head;     /* (V,D); tied: rows == embed */
     r1_tensor out_norm; /* (D) F32 */
