@@ -31,6 +31,11 @@ test: setup-test
 	@tools/get_model.sh --for-tests
 	@ctest --test-dir $(BUILD)-test --output-on-failure -j $(JOBS)
 
+# Speed and perplexity against llama.cpp on this machine, written into docs/performance.md.
+bench: r1 setup-test model
+	@tools/setup.sh bench
+	@tools/bench.sh
+
 # Style and analysis: formatting, layers, names, clang, clang-tidy, cppcheck.
 check: setup-test
 	@tools/setup.sh check
@@ -51,4 +56,4 @@ install: r1
 clean:
 	rm -rf $(BUILD) $(BUILD)-test $(BUILD).log $(BUILD)-test.log r1
 
-.PHONY: all setup setup-test r1 demo model test check fuzz format install clean
+.PHONY: all setup setup-test r1 demo model test bench check fuzz format install clean

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Paired speed measurements of r1 against its peers, for docs/performance.md.
 
+    python3 tools/bench_peers.py table  MODEL              # inference, into docs/performance.md
     python3 tools/bench_peers.py llama  GGUF...            # prompt, decode, batched decode
     python3 tools/bench_peers.py torch  HF_DIR             # pre-training step, 4 x 512 tokens, BF16
     python3 tools/bench_peers.py trl    HF_DIR             # GRPO step, 4 prompts x 8 x 128 tokens
@@ -196,6 +197,138 @@ def kind_of(path):
     return max(count, key=count.get)
 
 
+# ---- The whole table of inference ---------------------------------------------------------------
+
+KINDS = [("Q4_0", []), ("Q4_1", []), ("Q8_0", []), ("Q4_K", []), ("BF16", [])]
+SEVEN_B = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 3584,
+           "num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4,
+           "head_dim": 128, "intermediate_size": 18944, "vocab_size": 49152,
+           "max_position_embeddings": 8192, "rms_norm_eps": 1e-6, "rope_theta": 1e6,
+           "tie_word_embeddings": False, "hidden_act": "silu"}
+PASSAGE = ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/math.md", "README.md"]
+
+
+def run(*command):
+    subprocess.run([str(c) for c in command], check=True, stdout=subprocess.DEVNULL)
+
+
+def bench_files(source, folder):
+    """One file a kind of weights, made by r1 from the source; both programs read the same files."""
+    os.makedirs(folder, exist_ok=True)
+    files = {}
+    for kind, options in KINDS:
+        files[kind] = f"{folder}/{kind.lower()}.gguf"
+        if not os.path.exists(files[kind]):
+            if kind == "BF16":
+                run(R1, "convert", source, files[kind], "--type", kind)
+            else:
+                run(R1, "quantize", source, files[kind], "--type", kind, *options)
+    return files
+
+
+def seven_b(source, folder, args, bandwidth, say):
+    """Decoding of a 7B shape in Q4_K: bound by memory."""
+    path = f"{folder}/seven-b.gguf"
+    if not os.path.exists(path):
+        config = f"{folder}/seven-b.json"
+        with open(config, "w") as f:
+            json.dump(SEVEN_B, f)
+        run(R1, "create", config, path, "--type", "Q4_K", "--tokenizer", source)
+    peer = Llama(path, args.threads, n_ctx=512)
+    s = summary(pairs(args.runs, lambda: r1_bench(path, args.threads, "-p", 1, "-n", 16, "-b", 1)
+                      ["decode_tok_s"], lambda: peer.decode_rate(1, 16)))
+    peer.close()
+    read = os.path.getsize(path) * s["r1"] / 1e9
+    say(f"7B shape, Q4_K: r1 {s['r1']:.2f} tok/s, llama.cpp {s['peer']:.2f}, {s['ratio']:.2f}x; "
+        f"{read:.1f} GB/s of {bandwidth:.1f}")
+    return s, read
+
+
+def passage_ids(model):
+    """The same text for both: the project's own pages."""
+    text = "\n".join(open(p, encoding="utf-8").read() for p in PASSAGE)
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", delete=False) as f:
+        f.write(text)
+    out = subprocess.run([R1, "tokenize", model, "--file", f.name, "--json"], check=True,
+                         capture_output=True, text=True).stdout
+    return f.name, json.loads(out)["ids"]
+
+
+def first_token(path, args):
+    """Seconds from an open file in the page cache to the first token of a short prompt."""
+    def theirs():
+        t = time.perf_counter()
+        peer = Llama(path, args.threads, n_ctx=2048)
+        peer.fill(8)
+        t = time.perf_counter() - t
+        peer.close()
+        return t
+
+    def ours():
+        r = r1_bench(path, args.threads, "-p", 8, "-n", 1, "-b", 1)
+        return r["load_s"] + 8 / r["prompt_tok_s"]
+    a = [(1 / ours(), 1 / theirs()) for _ in range(args.runs)]
+    return summary(a)
+
+
+def write_between(path, name, lines):
+    """Replace what stands between the page's marks `<!-- NAME -->` and `<!-- end NAME -->`."""
+    page = open(path, encoding="utf-8").read()
+    begin, end = f"<!-- {name} -->\n", f"<!-- end {name} -->"
+    i, j = page.index(begin) + len(begin), page.index(end)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(page[:i] + "\n".join(lines) + "\n" + page[j:])
+
+
+def table(args):
+    def say(line):
+        print(line, flush=True)
+    source = args.paths[0]
+    folder = args.folder
+    files = bench_files(source, folder)
+    limits = json.loads(subprocess.run([args.limits], check=True, capture_output=True,
+                                       text=True).stdout)
+    say(f"limits: {limits}")
+    rows, extra = [], []
+    for kind, path in files.items():
+        rows += measure_model(path, kind, args, say)
+        s = first_token(path, args)
+        extra.append(f"| {kind} | load to first token, warm | {1 / s['r1']:.3f} s | "
+                     f"{1 / s['peer']:.3f} s | {s['ratio']:.2f} |")
+        say(extra[-1])
+    text, ids = passage_ids(files["Q8_0"])
+    quality = []
+    for kind, path in files.items():
+        ours = json.loads(subprocess.run([R1, "perplexity", path, text, "--json"], check=True,
+                                         capture_output=True, text=True).stdout)["perplexity"]
+        peer = Llama(path, args.threads, n_ctx=512)
+        theirs = peer.perplexity(ids, [], 512)
+        peer.close()
+        change = 100 * (ours / theirs - 1)
+        quality.append(f"| {kind} | {ours:.4f} | {theirs:.4f} | {change:+.2f} % |")
+        say(quality[-1])
+    os.unlink(text)
+    s7, read = seven_b(source, folder, args, limits["read_gb_s"], say)
+    lines = ["| weights | what | r1 median (best) | llama.cpp median (best) | ratio |",
+             "|---|---|---|---|---|"]
+    for kind, name, s in rows:
+        lines.append(f"| {kind} | {name} | {s['r1']:.0f} ({s['r1_best']:.0f}) tok/s | "
+                     f"{s['peer']:.0f} ({s['peer_best']:.0f}) tok/s | {s['ratio']:.2f} |")
+    lines += extra
+    lines.append(f"| Q4_K | decode, 7B shape | {s7['r1']:.2f} ({s7['r1_best']:.2f}) tok/s | "
+                 f"{s7['peer']:.2f} ({s7['peer_best']:.2f}) tok/s | {s7['ratio']:.2f} |")
+    share = 100 * read / limits["read_gb_s"]
+    bounds = ", ".join(f"{v:.0f} {k}" for k, v in limits.items())
+    lines += ["", f"The 7B shape reads {read:.1f} GB/s, {share:.0f} % of what {args.threads} "
+              f"threads can read. Limits of the machine, measured in the same run: {bounds}.", "",
+              "| weights | perplexity, r1 | llama.cpp | difference |",
+              "|---|---|---|---|"] + quality
+    write_between("docs/performance.md", "inference", lines)
+
+
+# ---- Training -----------------------------------------------------------------------------------
+
+
 def torch_step(args):
     """Seconds of one optimizer step on 4 x 512 tokens: transformers, all BF16."""
     import torch
@@ -288,13 +421,17 @@ def trl_cmd(args):
 def main():
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("peer", choices=["llama", "torch", "trl"])
+    p.add_argument("peer", choices=["table", "llama", "torch", "trl"])
     p.add_argument("paths", nargs="+")
     p.add_argument("-t", "--threads", type=int, default=2)
     p.add_argument("-r", "--runs", type=int, default=5)
     p.add_argument("--recipe")
+    p.add_argument("--folder", default=os.path.expanduser("~/.cache/r1-bench"),
+                   help="where the files of `table` are kept")
+    p.add_argument("--limits", default="build-test/tests/limits",
+                   help="the program that measures the machine")
     args = p.parse_args()
-    {"llama": llama, "torch": torch_cmd, "trl": trl_cmd}[args.peer](args)
+    {"table": table, "llama": llama, "torch": torch_cmd, "trl": trl_cmd}[args.peer](args)
 
 
 if __name__ == "__main__":
