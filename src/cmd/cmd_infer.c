@@ -1,5 +1,5 @@
-/* cmd_infer.c: the commands that use a model as it is, but for `run`: tokenize, logprob, bench; and
- * what they share with it (cmd_infer.h). */
+/* cmd_infer.c: the commands that use a model as it is, but for `run`: logprob, bench; and what they
+ * share with it and with cmd_text.c (cmd_infer.h). */
 #include "cmd/cmd_infer.h"
 
 #include <limits.h>
@@ -50,8 +50,7 @@ void r1_cmd_print_line(r1_buf *b)
     fwrite(b->data, 1, b->len, stdout);
 }
 
-/* Decimal ids between commas, blanks, newlines or brackets. */
-static r1_status parse_ids(const char *text, const char *subject, int32_t **ids, size_t *n,
+r1_status r1_cmd_parse_ids(const char *text, const char *subject, int32_t **ids, size_t *n,
                            r1_err *err)
 {
     static const char between[] = ", \t\r\n[]";
@@ -74,146 +73,6 @@ static r1_status parse_ids(const char *text, const char *subject, int32_t **ids,
     }
     *ids = list;
     return R1_OK;
-}
-
-/* ---- tokenize ---------------------------------------------------------------------------- */
-
-typedef struct {
-    const char *file, *decode;
-    bool special, json;
-} tokenize_options;
-
-#define AT(m) offsetof(tokenize_options, m)
-static const r1_opt tokenize_rows[] = {
-    {.name = "file",
-     .letter = 'f',
-     .type = R1_OPT_STR,
-     .offset = AT(file),
-     .arg = "PATH",
-     .help = "Read the text from a file instead."},
-    {.name = "special",
-     .type = R1_OPT_BOOL,
-     .offset = AT(special),
-     .help = "Put the model's BOS in front if its tokenizer asks for it.  Added tokens such as "
-             "<|im_start|> are recognised in the text in any case."},
-    {.name = "decode",
-     .type = R1_OPT_STR,
-     .offset = AT(decode),
-     .arg = "IDS",
-     .help = "The other way: print the text of ids such as 1,2,3."},
-    {.name = "json",
-     .type = R1_OPT_BOOL,
-     .offset = AT(json),
-     .help = "Print {\"ids\": [...]}, or {\"text\": ...} with --decode."},
-};
-#undef AT
-
-/* The tokenizer alone: a vocabulary file without weights is enough.  *g backs it (NULL: not). */
-static r1_status open_tokenizer(const char *word, r1_gguf **g, r1_tokenizer **out, r1_err *err)
-{
-    char path[PATH_SIZE];
-    *g = NULL;
-    R1_TRY(r1_model_resolve(word, path, sizeof path, err));
-    if (r1_os_is_dir(path))
-        return r1_tokenizer_open_dir(path, out, err);
-    R1_TRY(r1_gguf_open(path, true, g, err));
-    r1_status status = r1_tokenizer_open_gguf(*g, out, err);
-    if (status != R1_OK)
-        r1_gguf_close(*g);
-    return status;
-}
-
-static r1_status print_ids(const r1_tokenizer *tok, const char *text, size_t len,
-                           const tokenize_options *v, r1_err *err)
-{
-    int32_t *ids = NULL;
-    size_t n = 0;
-    bool bos = v->special && r1_tokenizer_adds_bos(tok);
-    r1_status status = r1_tokenizer_encode(tok, text, len, true, bos, &ids, &n, err);
-    if (status == R1_OK) {
-        r1_buf b;
-        r1_buf_init(&b, 0);
-        if (v->json) {
-            r1_buf_puts(&b, "{\"ids\": ");
-            r1_cmd_put_ids(&b, ids, n);
-            r1_buf_putc(&b, '}');
-        } else {
-            for (size_t i = 0; i < n; i++)
-                r1_buf_printf(&b, "%s%d", i ? " " : "", (int)ids[i]);
-        }
-        r1_cmd_print_line(&b);
-        r1_buf_release(&b);
-    }
-    r1_mem_free(ids);
-    return status;
-}
-
-static r1_status print_text(const r1_tokenizer *tok, const tokenize_options *v, r1_err *err)
-{
-    int32_t *ids;
-    size_t n, len;
-    const char *bytes;
-    R1_TRY(parse_ids(v->decode, "--decode", &ids, &n, err));
-    r1_buf text, line;
-    r1_buf_init(&text, 0);
-    r1_buf_init(&line, 0);
-    r1_status status = R1_OK;
-    for (size_t i = 0; i < n && status == R1_OK; i++) {
-        if (r1_tokenizer_bytes(tok, ids[i], &bytes, &len))
-            r1_buf_append(&text, bytes, len);
-        else
-            status = r1_fail(err, R1_EARG, "--decode: id %d is outside 0..%d", (int)ids[i],
-                             r1_tokenizer_size(tok) - 1);
-    }
-    if (status == R1_OK && v->json) {
-        r1_buf_puts(&line, "{\"text\": ");
-        r1_json_quote(&line, text.data, text.len);
-        r1_buf_putc(&line, '}');
-        r1_cmd_print_line(&line);
-    } else if (status == R1_OK) {
-        r1_cmd_print_line(&text);
-    }
-    r1_buf_release(&text);
-    r1_buf_release(&line);
-    r1_mem_free(ids);
-    return status;
-}
-
-int r1_cmd_tokenize(int argc, char **argv)
-{
-    tokenize_options v;
-    r1_opts o;
-    r1_err err = {0};
-    const char *words[2] = {0};
-    int n_words, code;
-    r1_opts_init(&o, tokenize_rows, R1_CMD_COUNT(tokenize_rows), &v, sizeof v);
-    if (!r1_cmd_options("tokenize", &o, argc, argv, words, 2, &n_words, &code))
-        return code;
-    if (!r1_cmd_model_word("tokenize", &o, n_words, &code))
-        return code;
-    if ((n_words == 2) + (v.file != NULL) + (v.decode != NULL) != 1) {
-        r1_opts_release(&o);
-        r1_fail(&err, R1_EARG, "tokenize takes one of TEXT, --file and --decode");
-        return r1_cmd_usage(&err, "tokenize");
-    }
-    r1_gguf *g;
-    r1_tokenizer *tok;
-    char *text = NULL;
-    size_t len = n_words == 2 ? strlen(words[1]) : 0;
-    r1_status status = R1_OK;
-    if (v.file)
-        status = r1_os_read_file(v.file, R1_CMD_MAX_TEXT, &text, &len, &err);
-    if (status == R1_OK)
-        status = open_tokenizer(words[0], &g, &tok, &err);
-    if (status == R1_OK) {
-        status = v.decode ? print_text(tok, &v, &err)
-                          : print_ids(tok, text ? text : words[1], len, &v, &err);
-        r1_tokenizer_close(tok);
-        r1_gguf_close(g);
-    }
-    r1_mem_free(text);
-    r1_opts_release(&o);
-    return status == R1_OK ? 0 : r1_cmd_fail(&err);
 }
 
 /* ---- logprob ----------------------------------------------------------------------------- */
@@ -268,13 +127,13 @@ static r1_status logprob_ids(const logprob_options *v, const r1_model *m, int32_
                              size_t *n, r1_err *err)
 {
     if (v->ids)
-        return parse_ids(v->ids, "--ids", ids, n, err);
+        return r1_cmd_parse_ids(v->ids, "--ids", ids, n, err);
     if (v->prompt)
         return r1_tokenize(m, v->prompt, strlen(v->prompt), true, ids, n, err);
     char *text;
     size_t len;
     R1_TRY(r1_os_read_file(v->ids_file, R1_CMD_MAX_TEXT, &text, &len, err));
-    r1_status status = parse_ids(text, v->ids_file, ids, n, err);
+    r1_status status = r1_cmd_parse_ids(text, v->ids_file, ids, n, err);
     r1_mem_free(text);
     return status;
 }

@@ -16,6 +16,9 @@ bool r1_cmd_model_word(const char *command, r1_opts *o, int n_words, int *code);
 r1_status r1_cmd_open_model(const char *word, int threads, int compute, r1_model **out,
                             r1_err *err);
 
+/* Decimal ids between commas, blanks, newlines or brackets; *ids is to be r1_mem_free'd. */
+r1_status r1_cmd_parse_ids(const char *text, const char *subject, int32_t **ids, size_t *n,
+                           r1_err *err);
 /* Append "[1, 2, 3]". */
 void r1_cmd_put_ids(r1_buf *b, const int32_t *ids, size_t n);
 /* Write b and a newline to stdout. */

@@ -309,11 +309,8 @@ static r1_status chat_prompt(const session *s, reply *r, r1_err *err)
 {
     r1_buf text;
     r1_buf_init(&text, R1_CMD_MAX_TEXT);
-    r1_status status = r1_chat_render(s->m->tok, s->messages, true, &text, err);
-    /* Templates write the BOS themselves. */
-    if (status == R1_OK)
-        status = r1_tokenizer_encode(s->m->tok, text.data, text.len, true, false, &r->ids,
-                                     &r->n_ids, err);
+    const r1_chat chat = {.messages = s->messages, .generation_prompt = true};
+    r1_status status = r1_chat_encode(s->m->tok, &chat, &text, &r->ids, &r->n_ids, err);
     r->thinks = status == R1_OK && r1_chat_prompt_opens_think(text.data, text.len);
     r1_buf_release(&text);
     return status;

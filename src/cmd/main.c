@@ -13,6 +13,9 @@ static const r1_command commands[] = {
     {"run", "MODEL [OPTION...]", "Chat with a model, or answer one prompt.", r1_cmd_run},
     {"tokenize", "MODEL [TEXT] [OPTION...]", "Turn text into token ids, or ids into text.",
      r1_cmd_tokenize},
+    {"chat-template", "MODEL --messages PATH [OPTION...]",
+     "Print messages as the prompt that a model's chat template makes of them.",
+     r1_cmd_chat_template},
     {"logprob", "MODEL [OPTION...]", "Print the log-probability of each token of a text.",
      r1_cmd_logprob},
     {"perplexity", "MODEL FILE [OPTION...]", "Measure how well a model predicts a text.",
@@ -122,7 +125,7 @@ static int cmd_help(int argc, char **argv)
     printf("r1 runs language models and teaches them to reason.\n\n"
            "usage: r1 COMMAND [ARGUMENT...]\n\n");
     for (int i = 0; i < N_COMMANDS; i++)
-        printf("  %-9s %s\n", commands[i].name, commands[i].help);
+        printf("  %-13s %s\n", commands[i].name, commands[i].help);
     printf(
         "\n`r1 COMMAND --help` lists a command's options.  MODEL is a name in $R1_HOME/models,\n"
         "a GGUF file or a Hugging Face directory.  R1_LOG=info tells more about what happens.\n");

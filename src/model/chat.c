@@ -33,9 +33,9 @@ static r1_status check_messages(const json_t *messages, bool plain, r1_err *err)
     return R1_OK;
 }
 
-static r1_status render_chatml(const json_t *messages, bool add_generation_prompt, r1_buf *out,
-                               r1_err *err)
+static r1_status render_chatml(const r1_chat *chat, r1_buf *out, r1_err *err)
 {
+    const json_t *messages = chat->messages;
     R1_TRY(check_messages(messages, true, err));
     for (size_t i = 0; i < json_array_size(messages); i++) {
         const json_t *m = json_array_get(messages, i);
@@ -47,7 +47,7 @@ static r1_status render_chatml(const json_t *messages, bool add_generation_promp
         r1_buf_append(out, json_string_value(content), json_string_length(content));
         r1_buf_puts(out, IM_END "\n");
     }
-    if (add_generation_prompt)
+    if (chat->generation_prompt)
         r1_buf_puts(out, IM_START "assistant\n");
     if (out->full)
         return r1_fail(err, R1_EARG, "messages: the prompt is longer than %zu bytes", out->cap);
@@ -67,34 +67,46 @@ static void set_token(json_t *vars, const r1_tokenizer *t, const char *name, int
         json_object_set_new(vars, name, text);
 }
 
-/* The variables that transformers gives a template. */
-static json_t *variables(const r1_tokenizer *t, const json_t *messages,
-                         bool add_generation_prompt)
+/* The variables that transformers gives a template; those of the chat win. */
+static json_t *variables(const r1_tokenizer *t, const r1_chat *chat)
 {
     json_t *vars = json_object();
-    json_object_set_new(vars, "messages", json_deep_copy(messages));
-    json_object_set_new(vars, "add_generation_prompt", json_boolean(add_generation_prompt));
     json_object_set_new(vars, "tools", json_null());
     json_object_set_new(vars, "documents", json_null());
     set_token(vars, t, "bos_token", r1_tokenizer_bos(t));
     set_token(vars, t, "eos_token", r1_tokenizer_eos(t));
+    set_token(vars, t, "pad_token", r1_tokenizer_pad(t));
+    const char *key;
+    json_t *v, *more = json_deep_copy(chat->vars);
+    json_object_foreach(more, key, v) json_object_set(vars, key, v);
+    json_decref(more);
+    json_object_set_new(vars, "messages", json_deep_copy(chat->messages));
+    json_object_set_new(vars, "add_generation_prompt", json_boolean(chat->generation_prompt));
     return vars;
 }
 
-r1_status r1_chat_render(const r1_tokenizer *t, const json_t *messages,
-                         bool add_generation_prompt, r1_buf *out, r1_err *err)
+r1_status r1_chat_render(const r1_tokenizer *t, const r1_chat *chat, r1_buf *out, r1_err *err)
 {
     const char *text = r1_tokenizer_chat_template(t);
     if (!text && r1_tokenizer_find(t, IM_START) >= 0 && r1_tokenizer_find(t, IM_END) >= 0)
-        return render_chatml(messages, add_generation_prompt, out, err);
+        return render_chatml(chat, out, err);
     if (!text)
         return r1_fail(err, R1_EUNSUPPORTED,
                        "the model has no chat template; give it plain text to continue");
-    R1_TRY(check_messages(messages, false, err));
-    json_t *vars = variables(t, messages, add_generation_prompt);
-    r1_status status = r1_jinja_render(text, strlen(text), vars, out, err);
+    R1_TRY(check_messages(chat->messages, false, err));
+    json_t *vars = variables(t, chat);
+    r1_status status = r1_jinja_render(text, strlen(text), vars, chat->now, out, err);
     json_decref(vars);
     return status == R1_OK ? R1_OK : r1_err_prefix(err, status, "chat");
+}
+
+r1_status r1_chat_encode(const r1_tokenizer *t, const r1_chat *chat, r1_buf *text,
+                         int32_t **ids, size_t *n, r1_err *err)
+{
+    size_t before = text->len;
+    R1_TRY(r1_chat_render(t, chat, text, err));
+    return r1_tokenizer_encode(t, text->data + before, text->len - before, true, false, ids, n,
+                               err);
 }
 
 /* ---- Reply ------------------------------------------------------------------------------- */

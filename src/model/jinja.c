@@ -615,10 +615,11 @@ static r1_status render(interp *in, const char *text, size_t len, const json_t *
 }
 
 r1_status r1_jinja_render(const char *template_text, size_t len, const json_t *globals,
-                          r1_buf *out, r1_err *err)
+                          const struct tm *now, r1_buf *out, r1_err *err)
 {
     r1_buf text;
-    interp in = {.run = {.err = err, .line = 1, .steps = R1_JINJA_MAX_STEPS}, .out = &text};
+    interp in = {.run = {.err = err, .line = 1, .steps = R1_JINJA_MAX_STEPS, .now = now},
+                 .out = &text};
     r1_arena_init(&in.run.arena);
     r1_buf_init(&text, R1_JINJA_MAX_OUTPUT);
     r1_status status = render(&in, template_text, len, globals);

@@ -366,12 +366,12 @@ static r1_status fn_strftime(run *r, val self, const val *a, val *out)
     struct tm parts;
     R1_TRY(r1_jinja_value_str(r, a[0], &format));
     if (format.n + 2 > sizeof padded || memchr(format.s, 0, format.n) ||
-        !localtime_r(&now, &parts))
+        (!r->now && !localtime_r(&now, &parts)))
         FAIL(r, "strftime_now: the format is too long");
     snprintf(padded, sizeof padded, " %.*s", (int)format.n, format.s);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    size_t n = strftime(text, sizeof text, padded, &parts);
+    size_t n = strftime(text, sizeof text, padded, r->now ? r->now : &parts);
 #pragma GCC diagnostic pop
     if (n == 0 || r1_json_utf8_prefix(text, n) != n)
         FAIL(r, "strftime_now: the result is too long");

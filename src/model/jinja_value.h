@@ -78,9 +78,10 @@ typedef struct r1_jinja_loop {
 typedef struct {
     r1_arena arena;
     r1_err *err;
-    int line;      /* of the node being evaluated */
-    int64_t steps; /* left */
-    int depth;     /* of evaluation */
+    int line;             /* of the node being evaluated */
+    int64_t steps;        /* left */
+    int depth;            /* of evaluation */
+    const struct tm *now; /* of strftime_now, NULL = the present */
 } r1_jinja_run;
 
 r1_status r1_jinja_value_fail(const r1_jinja_run *r, r1_status status, const char *fmt, ...)

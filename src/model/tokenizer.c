@@ -747,6 +747,11 @@ int32_t r1_tokenizer_bos(const r1_tokenizer *t)
     return t->bos;
 }
 
+int32_t r1_tokenizer_pad(const r1_tokenizer *t)
+{
+    return t->pad;
+}
+
 bool r1_tokenizer_adds_bos(const r1_tokenizer *t)
 {
     return t->add_bos;

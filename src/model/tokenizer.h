@@ -32,6 +32,7 @@ bool r1_tokenizer_bytes(const r1_tokenizer *t, int32_t id, const char **s, size_
 int r1_tokenizer_size(const r1_tokenizer *t);                          /* ids 0..size-1 */
 int32_t r1_tokenizer_find(const r1_tokenizer *t, const char *content); /* -1 if no such token */
 int32_t r1_tokenizer_bos(const r1_tokenizer *t);                       /* -1 = none */
+int32_t r1_tokenizer_pad(const r1_tokenizer *t);                       /* -1 = none */
 bool r1_tokenizer_adds_bos(const r1_tokenizer *t);
 bool r1_tokenizer_is_eos(const r1_tokenizer *t, int32_t id);     /* any end-of-generation id */
 bool r1_tokenizer_is_special(const r1_tokenizer *t, int32_t id); /* control tokens: not shown */

@@ -115,9 +115,10 @@ static r1_status data_problem(grpo *g, uint64_t index, r1_problem *out, r1_err *
         out->prompt = r1_mem_strdup(json_string_value(prompt));
         return R1_OK;
     }
+    const r1_chat chat = {.messages = prompt, .generation_prompt = true};
     r1_buf text;
     r1_buf_init(&text, 0);
-    r1_status s = r1_chat_render(g->m->tok, prompt, true, &text, err);
+    r1_status s = r1_chat_render(g->m->tok, &chat, &text, err);
     out->prompt = r1_buf_take(&text);
     return s;
 }

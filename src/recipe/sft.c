@@ -62,6 +62,8 @@ static r1_status add_messages(const corpus *c, const json_t *messages, int line,
                               r1_err *err)
 {
     json_t *so_far = json_array();
+    const r1_chat prompt = {.messages = so_far, .generation_prompt = true};
+    const r1_chat whole = {.messages = so_far};
     r1_buf before, after;
     r1_buf_init(&before, 0);
     r1_buf_init(&after, 0);
@@ -75,12 +77,12 @@ static r1_status add_messages(const corpus *c, const json_t *messages, int line,
         r1_buf_reset(&before);
         r1_buf_reset(&after);
         if (assistant)
-            s = r1_chat_render(c->tok, so_far, true, &before, err);
+            s = r1_chat_render(c->tok, &prompt, &before, err);
         json_array_append(so_far, json_array_get(messages, i));
         if (!assistant)
             continue;
         if (s == R1_OK)
-            s = r1_chat_render(c->tok, so_far, false, &after, err);
+            s = r1_chat_render(c->tok, &whole, &after, err);
         if (s == R1_OK && (before.len < done || after.len < before.len ||
                            memcmp(before.data, after.data, before.len) != 0))
             s = r1_fail(

@@ -49,7 +49,8 @@ static r1_status render(const r1_tokenizer *t, const char *messages, bool prompt
     assert_non_null(m);
     memset(err, 0, sizeof *err);
     r1_buf_init(out, 0);
-    r1_status status = r1_chat_render(t, m, prompt, out, err);
+    const r1_chat chat = {.messages = m, .generation_prompt = prompt};
+    r1_status status = r1_chat_render(t, &chat, out, err);
     json_decref(m);
     return status;
 }
@@ -93,6 +94,35 @@ static void test_template(void **state)
     expect_failure(t, "[1]", R1_EARG, "messages[0]: not an object");
     expect_failure(t, "[{\"role\":\"user\"},{\"role\":2}]", R1_EARG,
                    "messages[1].role: missing or not a string");
+    r1_tokenizer_close(t);
+}
+
+/* Further variables, the day, and the ids of the text with no second BOS. */
+static void test_variables(void **state)
+{
+    (void)state;
+    r1_tokenizer *t = tokenizer("{{ bos_token }}{{ tools[0] }}{{ strftime_now('%d %b %Y') }}"
+                                "{{ messages|length }}{{ eos_token }}",
+                                false);
+    json_t *messages = json_pack("[{s:s}]", "role", "user");
+    json_t *vars = json_pack("{s:[i], s:s}", "tools", 7, "messages", "hidden");
+    const struct tm day = {.tm_year = 125, .tm_mon = 1, .tm_mday = 3};
+    const r1_chat chat = {.messages = messages, .vars = vars, .now = &day};
+    r1_buf text;
+    r1_err err;
+    int32_t *ids = NULL;
+    size_t n = 0;
+    r1_buf_init(&text, 0);
+    r1_buf_puts(&text, "before ");
+    assert_int_equal(r1_chat_encode(t, &chat, &text, &ids, &n, &err), R1_OK);
+    assert_string_equal(text.data, "before <s>703 Feb 20251</s>");
+    assert_int_equal(n, 2); /* the vocabulary has nothing else */
+    assert_int_equal(ids[0], 0);
+    assert_int_equal(ids[1], 1);
+    r1_mem_free(ids);
+    r1_buf_release(&text);
+    json_decref(vars);
+    json_decref(messages);
     r1_tokenizer_close(t);
 }
 
@@ -188,9 +218,10 @@ static void test_opens_think(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_template), cmocka_unit_test(test_template_fails),
-        cmocka_unit_test(test_chatml),   cmocka_unit_test(test_no_template),
-        cmocka_unit_test(test_split),    cmocka_unit_test(test_opens_think),
+        cmocka_unit_test(test_template),       cmocka_unit_test(test_variables),
+        cmocka_unit_test(test_template_fails), cmocka_unit_test(test_chatml),
+        cmocka_unit_test(test_no_template),    cmocka_unit_test(test_split),
+        cmocka_unit_test(test_opens_think),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,7 @@ static r1_status render(const char *text, size_t len, const json_t *vars, r1_buf
 {
     memset(err, 0, sizeof *err);
     r1_buf_init(out, 0);
-    r1_status status = r1_jinja_render(text, len, vars, out, err);
+    r1_status status = r1_jinja_render(text, len, vars, NULL, out, err);
     if (status != R1_OK) {
         assert_int_equal(err->status, status);
         assert_memory_equal(err->msg, "template: ", 10);
