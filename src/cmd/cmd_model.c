@@ -67,14 +67,11 @@ static json_t *gguf_value(r1_gguf_type type, const uint8_t **at)
         r1_gguf_str s = r1_gguf_next_str(at);
         return text_value(s.s, s.n);
     }
-    static const uint8_t size[R1_GGUF_TYPE_COUNT] = {
-        [R1_GGUF_U8] = 1,  [R1_GGUF_I8] = 1,  [R1_GGUF_U16] = 2, [R1_GGUF_I16] = 2,
-        [R1_GGUF_U32] = 4, [R1_GGUF_I32] = 4, [R1_GGUF_F32] = 4, [R1_GGUF_BOOL] = 1,
-        [R1_GGUF_U64] = 8, [R1_GGUF_I64] = 8, [R1_GGUF_F64] = 8};
+    const size_t size = r1_gguf_type_bytes(type);
     uint64_t u = 0;
     int64_t i;
-    memcpy(&u, *at, size[type]); /* little-endian, as the file */
-    *at += size[type];
+    memcpy(&u, *at, size); /* little-endian, as the file */
+    *at += size;
     if (type == R1_GGUF_BOOL)
         return json_boolean(u != 0);
     if (type == R1_GGUF_F32) {
@@ -91,7 +88,7 @@ static json_t *gguf_value(r1_gguf_type type, const uint8_t **at)
         return v ? v : json_null();
     }
     bool is_signed = type == R1_GGUF_I8 || type == R1_GGUF_I16 || type == R1_GGUF_I32;
-    int unused = is_signed ? 64 - 8 * size[type] : 0;
+    int unused = is_signed ? 64 - 8 * (int)size : 0;
     memcpy(&i, &u, sizeof i);
     if (is_signed)
         i = (int64_t)(u << unused) >> unused;

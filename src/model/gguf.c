@@ -1,4 +1,4 @@
-/* gguf.c: reading a GGUF file's directory.
+/* gguf.c: reading a GGUF file's directory, and joining the parts of a split one.
  *
  * The layout, all little-endian: magic, version, counts of tensors and of metadata pairs; the
  * pairs; the tensor directory; padding to the alignment; the tensors' bytes.  A `reader` walks it
@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,8 @@ enum {
     MAX_DIMS = 4,
     MIN_ALIGNMENT = 8,
     MAX_ALIGNMENT = 1 << 20,
+    MAX_PARTS = 1024,
+    PART_SUFFIX = 20,                        /* bytes of "-00001-of-00003.gguf" */
     MIN_KV_BYTES = 8 + 1 + 4 + 1,            /* key's length, a byte of it, type, value */
     MIN_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8 /* name, dimensions, one of them, type, offset */
 };
@@ -54,6 +57,12 @@ static shown show(r1_gguf_str name)
     if (name.n <= 64)
         out.s[n] = '\0';
     return out;
+}
+
+size_t r1_gguf_type_bytes(r1_gguf_type type)
+{
+    r1_assert((unsigned)type < R1_GGUF_TYPE_COUNT);
+    return types[type].bytes;
 }
 
 static bool equal(r1_gguf_str a, const char *b)
@@ -201,8 +210,13 @@ static r1_status read_shape(reader *c, r1_gguf_tensor *t, const char *name, int6
     return R1_OK;
 }
 
-/* Reads one entry; its offset from the start of the data goes to *offset, its size to *bytes. */
-static r1_status read_tensor(reader *c, r1_gguf_tensor *t, uint64_t *offset, uint64_t *bytes)
+/* Where a tensor's bytes are, from the start of the data; an unknown type has none. */
+typedef struct {
+    uint64_t offset, bytes;
+    r1_gguf_str name;
+} extent;
+
+static r1_status read_tensor(reader *c, r1_gguf_tensor *t, extent *x)
 {
     int64_t count = 0;
     R1_TRY(read_str(c, &t->name, "a tensor's name"));
@@ -213,9 +227,10 @@ static r1_status read_tensor(reader *c, r1_gguf_tensor *t, uint64_t *offset, uin
     shown name = show(t->name);
     R1_TRY(read_shape(c, t, name.s, &count));
     R1_TRY(read_u32(c, &t->ggml_type, "a tensor's type"));
-    R1_TRY(read_u64(c, offset, "a tensor's offset"));
+    R1_TRY(read_u64(c, &x->offset, "a tensor's offset"));
     t->known = r1_tensor_dtype_of_ggml(t->ggml_type, &t->t.dtype);
-    *bytes = 0;
+    x->name = t->name;
+    x->bytes = 0;
     if (!t->known)
         return R1_OK;
     const r1_dtype_traits *traits = r1_tensor_traits(t->t.dtype);
@@ -225,19 +240,20 @@ static r1_status read_tensor(reader *c, r1_gguf_tensor *t, uint64_t *offset, uin
                        "tensor '%s' has rows of %" PRId64
                        " elements, %s needs a multiple of %d",
                        name.s, row, traits->name, traits->block);
-    *bytes = (uint64_t)(count / traits->block);
-    if (*bytes > UINT64_MAX / (uint64_t)traits->bytes)
+    x->bytes = (uint64_t)(count / traits->block);
+    if (x->bytes > UINT64_MAX / (uint64_t)traits->bytes)
         return r1_fail(c->err, R1_EFORMAT,
                        "tensor '%s' has %" PRId64 " elements of %s, too many", name.s, count,
                        traits->name);
-    *bytes *= (uint64_t)traits->bytes;
+    x->bytes *= (uint64_t)traits->bytes;
     return R1_OK;
 }
 
 /* Where a tensor lies: offset and size are compared with the `room` bytes after `start`. */
-static r1_status place_tensor(const reader *c, r1_gguf_tensor *t, size_t start, uint64_t offset,
-                              uint64_t bytes, uint64_t alignment)
+static r1_status place_tensor(const reader *c, r1_gguf_tensor *t, size_t start, const extent *x,
+                              uint64_t alignment)
 {
+    const uint64_t offset = x->offset, bytes = x->bytes;
     shown name = show(t->name);
     size_t room = c->size > start ? c->size - start : 0;
     if (offset % alignment != 0)
@@ -259,6 +275,26 @@ static r1_status place_tensor(const reader *c, r1_gguf_tensor *t, size_t start, 
                        start + offset + bytes, c->size);
     if (t->known)
         t->t.data = (void *)(uintptr_t)(c->data + start + (size_t)offset);
+    return R1_OK;
+}
+
+static int compare_extents(const void *a, const void *b)
+{
+    const extent *x = a, *y = b;
+    if (x->offset != y->offset)
+        return x->offset < y->offset ? -1 : 1;
+    return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;
+}
+
+/* Sorts the extents, which are scratch.  Holes are allowed, the format pads. */
+static r1_status check_overlaps(const reader *c, extent *x, size_t n)
+{
+    qsort(x, n, sizeof *x, compare_extents);
+    for (size_t i = 1; i < n; i++)
+        if (x[i].offset < x[i - 1].offset + x[i - 1].bytes)
+            return r1_fail(c->err, R1_EFORMAT,
+                           "tensors '%s' and '%s' overlap at byte %" PRIu64 " of the data",
+                           show(x[i - 1].name).s, show(x[i].name).s, x[i].offset);
     return R1_OK;
 }
 
@@ -334,9 +370,9 @@ static r1_status read_alignment(const reader *c, const r1_gguf *g, uint64_t *out
     return R1_OK;
 }
 
-/* names, offset and bytes have room for every entry. */
+/* names and extents have room for every entry. */
 static r1_status parse_entries(reader *c, r1_gguf *g, bool allow_headless, r1_gguf_str *names,
-                               uint64_t *offset, uint64_t *bytes)
+                               extent *extents)
 {
     uint64_t alignment = 0;
     for (size_t i = 0; i < g->n_kv; i++) {
@@ -346,7 +382,7 @@ static r1_status parse_entries(reader *c, r1_gguf *g, bool allow_headless, r1_gg
     R1_TRY(check_unique(c, names, g->n_kv, "key"));
     R1_TRY(read_alignment(c, g, &alignment));
     for (size_t i = 0; i < g->n_tensor; i++) {
-        R1_TRY(read_tensor(c, &g->tensor[i], &offset[i], &bytes[i]));
+        R1_TRY(read_tensor(c, &g->tensor[i], &extents[i]));
         names[i] = g->tensor[i].name;
     }
     R1_TRY(check_unique(c, names, g->n_tensor, "tensor"));
@@ -357,8 +393,8 @@ static r1_status parse_entries(reader *c, r1_gguf *g, bool allow_headless, r1_gg
     if (g->headless && allow_headless)
         return R1_OK;
     for (size_t i = 0; i < g->n_tensor; i++)
-        R1_TRY(place_tensor(c, &g->tensor[i], start, offset[i], bytes[i], alignment));
-    return R1_OK;
+        R1_TRY(place_tensor(c, &g->tensor[i], start, &extents[i], alignment));
+    return check_overlaps(c, extents, g->n_tensor);
 }
 
 static r1_status parse(reader *c, r1_gguf *g, bool allow_headless)
@@ -368,10 +404,10 @@ static r1_status parse(reader *c, r1_gguf *g, bool allow_headless)
     g->kv = R1_NEW_N(r1_gguf_kv, (size_t)g->n_kv);
     g->tensor = R1_NEW_N(r1_gguf_tensor, (size_t)g->n_tensor);
     r1_gguf_str *names = R1_NEW_N(r1_gguf_str, n);
-    uint64_t *placing = R1_NEW_N(uint64_t, 2 * n);
-    r1_status status = parse_entries(c, g, allow_headless, names, placing, placing + n);
+    extent *extents = R1_NEW_N(extent, (size_t)g->n_tensor);
+    r1_status status = parse_entries(c, g, allow_headless, names, extents);
     r1_mem_free(names);
-    r1_mem_free(placing);
+    r1_mem_free(extents);
     return status;
 }
 
@@ -397,7 +433,7 @@ r1_status r1_gguf_open_memory(const uint8_t *data, size_t size, bool allow_headl
     return open_bytes(g, data, size, allow_headless, out, err);
 }
 
-r1_status r1_gguf_open(const char *path, bool allow_headless, r1_gguf **out, r1_err *err)
+static r1_status open_file(const char *path, bool allow_headless, r1_gguf **out, r1_err *err)
 {
     r1_os_map map;
     r1_status status = r1_os_map_open(path, &map, err);
@@ -405,7 +441,9 @@ r1_status r1_gguf_open(const char *path, bool allow_headless, r1_gguf **out, r1_
         return r1_err_prefix(err, status, "gguf");
     r1_gguf *g = R1_NEW(r1_gguf);
     g->path = r1_mem_strdup(path);
-    g->map = map;
+    g->map = R1_NEW(r1_os_map);
+    g->map[0] = map;
+    g->n_map = 1;
     return open_bytes(g, map.data, map.size, allow_headless, out, err);
 }
 
@@ -413,11 +451,148 @@ void r1_gguf_close(r1_gguf *g)
 {
     if (!g)
         return;
-    r1_os_map_close(&g->map);
+    for (int i = 0; i < g->n_map; i++)
+        r1_os_map_close(&g->map[i]);
+    r1_mem_free(g->map);
     r1_mem_free(g->path);
     r1_mem_free(g->kv);
     r1_mem_free(g->tensor);
     r1_mem_free(g);
+}
+
+/* ---- Split files ------------------------------------------------------------------------- */
+
+/* What a part says about itself. */
+typedef struct {
+    int64_t no, count; /* no from 0; a file that is not split is 0 of 1 */
+    int64_t tensors;   /* of all parts, -1 = it does not say */
+} part;
+
+static r1_status read_part(const r1_gguf *g, part *p, r1_err *err)
+{
+    *p = (part){0, 1, -1};
+    R1_TRY(r1_gguf_int_opt(g, "split.count", 0, MAX_PARTS, &p->count, err));
+    if (p->count <= 1)
+        return R1_OK;
+    R1_TRY(r1_gguf_int(g, "split.no", 0, p->count - 1, &p->no, err));
+    return r1_gguf_int_opt(g, "split.tensors.count", 0, MAX_ENTRIES, &p->tensors, err);
+}
+
+/* "-00002-of-00003.gguf" */
+static void part_suffix(const part *p, int64_t no, char out[64])
+{
+    snprintf(out, 64, "-%05" PRId64 "-of-%05" PRId64 ".gguf", no + 1, p->count);
+}
+
+/* The path of another part beside the one at path, whose name must tell its number. */
+static r1_status part_path(const char *path, const part *p, int64_t no, r1_buf *out,
+                           r1_err *err)
+{
+    char suffix[64];
+    size_t n = strlen(path);
+    part_suffix(p, p->no, suffix);
+    if (n <= PART_SUFFIX || strcmp(path + n - PART_SUFFIX, suffix) != 0)
+        return r1_fail(err, R1_EFORMAT,
+                       "gguf: %s: is part %" PRId64 " of %" PRId64
+                       " by its metadata; its name must end in '%s' for the others to be found",
+                       path, p->no + 1, p->count, suffix);
+    part_suffix(p, no, suffix);
+    r1_buf_reset(out);
+    r1_buf_append(out, path, n - PART_SUFFIX);
+    r1_buf_puts(out, suffix);
+    return R1_OK;
+}
+
+/* The tensors and the map of a part become g's; next is gone. */
+static void join_part(r1_gguf *g, r1_gguf *next)
+{
+    const size_t n = (size_t)g->n_tensor, more = (size_t)next->n_tensor;
+    g->tensor = r1_mem_realloc(g->tensor, (n + more + 1) * sizeof *g->tensor);
+    if (more)
+        memcpy(g->tensor + n, next->tensor, more * sizeof *g->tensor);
+    g->n_tensor += next->n_tensor;
+    g->headless &= next->headless;
+    g->map = r1_mem_realloc(g->map, (size_t)(g->n_map + 1) * sizeof *g->map);
+    g->map[g->n_map++] = next->map[0];
+    next->n_map = 0;
+    r1_gguf_close(next);
+}
+
+static r1_status check_joined(const r1_gguf *g, const part *first, r1_err *err)
+{
+    if (first->tensors >= 0 && (uint64_t)first->tensors != g->n_tensor)
+        return r1_fail(err, R1_EFORMAT,
+                       "gguf: %s: split.tensors.count is %" PRId64 ", the %" PRId64
+                       " parts have %" PRIu64,
+                       g->path, first->tensors, first->count, g->n_tensor);
+    if (g->n_tensor > MAX_ENTRIES)
+        return r1_fail(err, R1_EFORMAT, "gguf: %s: %" PRIu64 " tensors in all parts, limit %d",
+                       g->path, g->n_tensor, MAX_ENTRIES);
+    const reader c = {.err = err};
+    r1_gguf_str *names = R1_NEW_N(r1_gguf_str, (size_t)g->n_tensor);
+    for (size_t i = 0; i < g->n_tensor; i++)
+        names[i] = g->tensor[i].name;
+    r1_status status = check_unique(&c, names, (size_t)g->n_tensor, "tensor");
+    r1_mem_free(names);
+    return status == R1_OK ? R1_OK : r1_err_prefix(err, status, "gguf: %s", g->path);
+}
+
+/* Opens the parts after the first, which g is. */
+static r1_status join_parts(r1_gguf *g, const part *first, bool allow_headless, r1_buf *path,
+                            r1_err *err)
+{
+    for (int64_t i = 1; i < first->count; i++) {
+        r1_gguf *next;
+        part p;
+        R1_TRY(part_path(g->path, first, i, path, err));
+        R1_TRY(open_file(path->data, allow_headless, &next, err));
+        r1_status status = read_part(next, &p, err);
+        if (status == R1_OK && (p.no != i || p.count != first->count))
+            status = r1_fail(err, R1_EFORMAT,
+                             "gguf: %s: is part %" PRId64 " of %" PRId64
+                             " by its metadata, part %" PRId64 " of %" PRId64 " by its name",
+                             path->data, p.no + 1, p.count, i + 1, first->count);
+        if (status != R1_OK) {
+            r1_gguf_close(next);
+            return status;
+        }
+        join_part(g, next);
+    }
+    return check_joined(g, first, err);
+}
+
+r1_status r1_gguf_open(const char *path, bool allow_headless, r1_gguf **out, r1_err *err)
+{
+    r1_gguf *g;
+    part p;
+    r1_buf other;
+    r1_buf_init(&other, 0);
+    R1_TRY(open_file(path, allow_headless, &g, err));
+    r1_status status = read_part(g, &p, err);
+    if (status == R1_OK && p.no > 0) { /* the first part has the metadata */
+        const part asked = p;
+        status = part_path(path, &asked, 0, &other, err);
+        r1_gguf_close(g);
+        g = NULL;
+        if (status == R1_OK)
+            status = open_file(other.data, allow_headless, &g, err);
+        if (status == R1_OK)
+            status = read_part(g, &p, err);
+        if (status == R1_OK && (p.no != 0 || p.count != asked.count))
+            status = r1_fail(err, R1_EFORMAT,
+                             "gguf: %s: is part %" PRId64 " of %" PRId64
+                             " by its metadata, part 1 of %" PRId64 " by its name",
+                             other.data, p.no + 1, p.count, asked.count);
+    }
+    if (status == R1_OK && p.count > 1)
+        status = join_parts(g, &p, allow_headless, &other, err);
+    r1_buf_release(&other);
+    if (status != R1_OK) {
+        r1_gguf_close(g);
+        return status;
+    }
+    *out = g;
+    return R1_OK;
 }
 
 /* ---- Looking up -------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* gguf.h: GGUF files (versions 2 and 3, little-endian).  The file is mapped; every count, offset
  * and length is checked against the file before use, so a reader of `r1_gguf` needs no checks.
- * Source: ggml's docs/gguf.md. */
+ * A model may be split into NAME-00001-of-00003.gguf and so on: opening any part opens all, and
+ * the metadata are the first part's.  Source: ggml's docs/gguf.md. */
 #ifndef R1_GGUF_H
 #define R1_GGUF_H
 
@@ -46,8 +47,9 @@ typedef struct {
 } r1_gguf_tensor; /* t.shape is in C order: shape[0] rows ... last contiguous */
 
 typedef struct {
-    char *path;
-    r1_os_map map;
+    char *path;     /* of a split model the first part's */
+    r1_os_map *map; /* [n_map], one a part; none when opened from memory */
+    int n_map;
     uint32_t version;
     r1_gguf_kv *kv; /* [n_kv], in file order */
     uint64_t n_kv;
@@ -65,6 +67,9 @@ void r1_gguf_close(r1_gguf *g);
 
 const r1_gguf_kv *r1_gguf_find(const r1_gguf *g, const char *key); /* NULL if absent */
 const r1_gguf_tensor *r1_gguf_find_tensor(const r1_gguf *g, const char *name);
+
+/* Bytes of one value; 0 for strings and arrays, which have their own lengths. */
+size_t r1_gguf_type_bytes(r1_gguf_type type);
 
 /* Typed getters: R1_EFORMAT with file and key when missing, of another type or out of range.
  * Integers accept any integer type; _opt leave *out alone when absent. */

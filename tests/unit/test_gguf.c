@@ -425,6 +425,14 @@ static void alignment_is_checked(void **state)
     expect(&b, false, R1_EFORMAT, "general.alignment has type string, u32 expected");
 }
 
+static void expect_good(r1_buf *b)
+{
+    r1_gguf *g;
+    assert_int_equal(r1_gguf_open_memory((uint8_t *)b->data, b->len, false, &g, NULL), R1_OK);
+    r1_gguf_close(g);
+    r1_buf_release(b);
+}
+
 /* A file of one tensor and 64 bytes of data. */
 static void put_one(r1_buf *b, const char *name, uint32_t rank, const uint64_t *dims,
                     uint32_t type, uint64_t offset)
@@ -484,6 +492,28 @@ static void tensors_are_checked(void **state)
     put_padding(&b, 32);
     put_u64(&b, 0);
     expect(&b, false, R1_EFORMAT, "tensor 'same' appears twice");
+
+    /* Out of order is allowed, sharing bytes is not. */
+    static const uint64_t second[] = {32, 0};
+    for (int bad = 0; bad < 2; bad++) {
+        put_header(&b, 3, 2, 0);
+        put_tensor(&b, "later", 1, (uint64_t[]){8}, 0, 32);
+        put_tensor(&b, "wide", 1, (uint64_t[]){8}, 0, second[bad ? 0 : 1]);
+        put_padding(&b, 32);
+        for (int i = 0; i < 8; i++)
+            put_u64(&b, 0);
+        if (bad)
+            expect(&b, false, R1_EFORMAT, "overlap at byte 32 of the data");
+        else
+            expect_good(&b);
+    }
+    put_header(&b, 3, 2, 0);
+    put_tensor(&b, "inner", 1, (uint64_t[]){1}, 0, 32);
+    put_tensor(&b, "outer", 1, (uint64_t[]){9}, 0, 0);
+    put_padding(&b, 32);
+    for (int i = 0; i < 8; i++)
+        put_u64(&b, 0);
+    expect(&b, false, R1_EFORMAT, "tensors 'outer' and 'inner' overlap at byte 32");
 }
 
 static void files_are_opened_by_path(void **state)
@@ -513,6 +543,161 @@ static void files_are_opened_by_path(void **state)
     r1_buf_release(&b);
 }
 
+/* ---- Split files ------------------------------------------------------------------------- */
+
+typedef struct {
+    char dir[32];
+    uint16_t count, lie_count; /* of parts: by their names, by the last one's metadata */
+    uint16_t lie_no;           /* of the last one */
+    int32_t tensors;           /* of all, as the first says */
+    bool same;                 /* the last has the first's tensor */
+} split;
+
+static const char *part_of(const split *s, int i, char path[96])
+{
+    snprintf(path, 96, "%s/m-%05d-of-%05d.gguf", s->dir, i + 1, s->count);
+    return path;
+}
+
+/* Part i has a tensor "t<i>" of 8 numbers i. */
+static void write_parts(const split *s)
+{
+    for (int i = 0; i < s->count; i++) {
+        char path[96], name[16];
+        r1_buf b;
+        const bool last = i + 1 == s->count;
+        const uint16_t no = last ? s->lie_no : (uint16_t)i;
+        put_header(&b, 3, 1, i == 0 ? 4 : 3);
+        put_kv(&b, "split.no", R1_GGUF_U16, &no, 2);
+        put_kv(&b, "split.count", R1_GGUF_U16, last ? &s->lie_count : &s->count, 2);
+        put_kv(&b, "split.tensors.count", R1_GGUF_I32, &s->tensors, 4);
+        if (i == 0)
+            put_kv_str(&b, "general.architecture", "llama");
+        snprintf(name, sizeof name, "t%d", last && s->same ? 0 : i);
+        put_tensor(&b, name, 1, (uint64_t[]){8}, 0, 0);
+        put_padding(&b, 32);
+        for (int k = 0; k < 8; k++)
+            put(&b, &(float){(float)i}, 4);
+        r1_os_file *f;
+        assert_int_equal(r1_os_file_open(part_of(s, i, path), &f, NULL), R1_OK);
+        r1_os_file_write(f, b.data, b.len);
+        assert_int_equal(r1_os_file_commit(f, NULL), R1_OK);
+        r1_buf_release(&b);
+    }
+}
+
+static split three_parts(void)
+{
+    split s = {"/tmp/r1-test-split-XXXXXX", 3, 3, 2, 3, false};
+    assert_non_null(mkdtemp(s.dir));
+    return s;
+}
+
+static void expect_parts(const split *s, int opened, const char *text)
+{
+    char path[96];
+    r1_gguf *g;
+    r1_err err = {0};
+    assert_int_not_equal(r1_gguf_open(part_of(s, opened, path), false, &g, &err), R1_OK);
+    if (!strstr(err.msg, text))
+        fail_msg("'%s' not in '%s'", text, err.msg);
+}
+
+static void any_part_opens_all(void **state)
+{
+    (void)state;
+    split s = three_parts();
+    char path[96], first[96], name[16];
+    write_parts(&s);
+    for (int i = 0; i < 3; i++) {
+        r1_gguf *g;
+        assert_int_equal(r1_gguf_open(part_of(&s, i, path), false, &g, NULL), R1_OK);
+        assert_string_equal(g->path, part_of(&s, 0, first));
+        assert_true(g->n_tensor == 3 && g->n_map == 3 && !g->headless);
+        assert_non_null(r1_gguf_find(g, "general.architecture"));
+        for (int k = 0; k < 3; k++) {
+            snprintf(name, sizeof name, "t%d", k);
+            const r1_gguf_tensor *t = r1_gguf_find_tensor(g, name);
+            assert_true(t && ((const float *)t->t.data)[7] == (float)k);
+        }
+        r1_gguf_close(g);
+    }
+    r1_os_dir_abort(s.dir);
+}
+
+/* The parts that gguf-py makes of a model are the model. */
+static void a_split_model_is_whole(void **state)
+{
+    (void)state;
+    r1_gguf *whole, *parts;
+    assert_int_equal(
+        r1_gguf_open(R1_SOURCE_DIR "/tests/golden/model-a.gguf", false, &whole, NULL), R1_OK);
+    assert_int_equal(r1_gguf_open(R1_SOURCE_DIR
+                                  "/tests/golden/split/model-a-00002-of-00003.gguf",
+                                  false, &parts, NULL),
+                     R1_OK);
+    assert_int_equal(parts->n_map, 3);
+    assert_int_equal(parts->n_tensor, whole->n_tensor);
+    for (uint64_t i = 0; i < whole->n_tensor; i++) {
+        const r1_gguf_tensor *a = &whole->tensor[i];
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)a->name.n, a->name.s);
+        const r1_gguf_tensor *b = r1_gguf_find_tensor(parts, name);
+        assert_true(b && b->t.dtype == a->t.dtype && b->t.rank == a->t.rank);
+        assert_memory_equal(a->t.shape, b->t.shape, sizeof a->t.shape);
+        assert_memory_equal(a->t.data, b->t.data,
+                            r1_tensor_bytes(a->t.dtype, r1_tensor_count(a->t)));
+    }
+    r1_gguf_close(whole);
+    r1_gguf_close(parts);
+}
+
+static void parts_must_agree(void **state)
+{
+    (void)state;
+    split s = three_parts();
+    char path[96], other[96];
+    write_parts(&s);
+    snprintf(other, sizeof other, "%s/renamed.gguf", s.dir);
+    assert_int_equal(rename(part_of(&s, 1, path), other), 0);
+    expect_parts(&s, 0, "m-00002-of-00003.gguf: cannot open");
+    expect_parts(&s, 2, "m-00002-of-00003.gguf: cannot open");
+    r1_gguf *g;
+    r1_err err = {0};
+    assert_int_equal(r1_gguf_open(other, false, &g, &err), R1_EFORMAT);
+    assert_non_null(strstr(err.msg, "is part 2 of 3 by its metadata; its name must end in "
+                                    "'-00002-of-00003.gguf'"));
+    assert_int_equal(rename(other, path), 0);
+
+    s.lie_no = 1;
+    write_parts(&s);
+    expect_parts(&s, 0, "is part 2 of 3 by its metadata, part 3 of 3 by its name");
+    s.lie_no = 5;
+    write_parts(&s);
+    expect_parts(&s, 0, "'split.no' is 5, from 0 to 2 is allowed");
+    s.lie_no = 0;
+    s.lie_count = 1; /* a file that is not split */
+    write_parts(&s);
+    expect_parts(&s, 0, "is part 1 of 1 by its metadata, part 3 of 3 by its name");
+    s.lie_no = 2;
+    s.lie_count = 4;
+    write_parts(&s);
+    expect_parts(&s, 0, "is part 3 of 4 by its metadata, part 3 of 3 by its name");
+    s.lie_count = 3;
+    s.tensors = 4;
+    write_parts(&s);
+    expect_parts(&s, 1, "split.tensors.count is 4, the 3 parts have 3");
+    s.tensors = 3;
+    s.same = true;
+    write_parts(&s);
+    expect_parts(&s, 0, "tensor 't0' appears twice");
+    s.same = false;
+    write_parts(&s);
+    assert_int_equal(truncate(part_of(&s, 1, path), 100), 0);
+    expect_parts(&s, 0, "m-00002-of-00003.gguf: ");
+    r1_os_dir_abort(s.dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -528,6 +713,9 @@ int main(void)
         cmocka_unit_test(alignment_is_checked),
         cmocka_unit_test(tensors_are_checked),
         cmocka_unit_test(files_are_opened_by_path),
+        cmocka_unit_test(any_part_opens_all),
+        cmocka_unit_test(a_split_model_is_whole),
+        cmocka_unit_test(parts_must_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
