@@ -50,26 +50,22 @@ static void write_row(const r1_tensor *t, int64_t row, int col, const float *fro
     }
 }
 
-/* Which cache row the i-th key of a row's list is. */
-static int key_at(const r1_rows *r, int row, int i)
-{
-    int prefix = r->prefix_end[row] - r->prefix_begin[row];
-    return i < prefix ? r->prefix_begin[row] + i : r->key_begin[row] + i - prefix;
-}
-
-static int key_count(const r1_rows *r, int row)
-{
-    return r->prefix_end[row] - r->prefix_begin[row] + r->key_end[row] - r->key_begin[row];
-}
-
-/* Keys [first, first+n) of the group's list, head at column col; up to KEYS rows of scratch, the
+/* Keys [first, first+n) of a row's list, head at column col; up to KEYS rows of scratch, the
  * unused ones zero. */
 static void read_keys(float *to, const r1_tensor *t, const r1_rows *rows, int row, int first,
                       int n, int col, int d)
 {
     int width = padded(d);
-    for (int i = 0; i < n; i++)
-        read_row(to + i * width, t, key_at(rows, row, first + i), col, d);
+    const r1_span *s = rows->span + rows->list[row];
+    for (; first >= s->n; s++)
+        first -= s->n;
+    for (int i = 0; i < n; i++, first++) {
+        if (first == s->n) {
+            s++;
+            first = 0;
+        }
+        read_row(to + i * width, t, s->first + first, col, d);
+    }
     memset(to + n * width, 0, (size_t)((KEYS - n) * width) * sizeof *to);
 }
 
@@ -218,7 +214,7 @@ static void forward(const r1_attn_job *j, int group, int head, int n)
         read_keys(k, &j->k, j->rows, g->first, first, m, key_head * j->dk_dim, j->dk_dim);
         read_keys(v, &j->v, j->rows, g->first, first, m, key_head * j->dv_dim, j->dv_dim);
         for (int i = 0; i < g->n * n; i++) {
-            int left = key_count(j->rows, g->first + i / n) - first;
+            int left = j->rows->n_keys[g->first + i / n] - first;
             if (left > 0)
                 forward_block(&state[i], y + i * vw, q + i * kw, k, v, left < m ? left : m,
                               j->scale, kw, vw);
@@ -276,7 +272,7 @@ static void bwd_q(const r1_attn_job *j, int group, int head, int n)
         read_keys(k, &j->k, j->rows, g->first, first, m, key_head * j->dk_dim, j->dk_dim);
         read_keys(v, &j->v, j->rows, g->first, first, m, key_head * j->dv_dim, j->dv_dim);
         for (int i = 0; i < g->n * n; i++) {
-            int left = key_count(j->rows, g->first + i / n) - first;
+            int left = j->rows->n_keys[g->first + i / n] - first;
             if (left <= 0)
                 continue;
             const int seen = left < m ? left : m, whole = (seen + 15) / 16 * 16;
@@ -293,33 +289,29 @@ static void bwd_q(const r1_attn_job *j, int group, int head, int n)
         write_row(&j->dq, g->first + i / n, (head + i % n) * j->dk_dim, dq + i * kw, j->dk_dim);
 }
 
-/* Does `row` see the key?  Set visible[r] for the rows of a group; how many do. */
-static int mark_visible(const r1_rows *r, const r1_attn_group *g, int key, bool visible[ROWS])
-{
-    int n = 0;
-    bool prefix = key >= r->prefix_begin[g->first] && key < r->prefix_end[g->first];
-    for (int i = 0; i < g->n; i++) {
-        int row = g->first + i;
-        visible[i] = prefix || (key >= r->key_begin[row] && key < r->key_end[row]);
-        n += visible[i];
-    }
-    return n;
-}
-
-/* Could any key of [key, key+n) be seen by the group? */
-static bool reaches(const r1_rows *r, const r1_attn_group *g, int key, int n)
-{
-    int row = g->first, last = key;
-    for (int i = 0; i < g->n; i++)
-        last = r->key_end[row + i] > last ? r->key_end[row + i] : last;
-    return (key < r->prefix_end[row] && key + n > r->prefix_begin[row]) ||
-           (key < last && key + n > r->key_begin[row]);
-}
-
 typedef struct {
     float *k, *v, *dk, *dv; /* (n,width) */
     int key, n;
+    int at[KEYS]; /* where in a group's list each key is, -1 = nowhere */
 } key_block;
+
+/* Find the keys of the block in the group's list; does any of its rows see any of them? */
+static bool find_keys(key_block *b, const r1_rows *r, const r1_attn_group *g)
+{
+    bool any = false;
+    for (int i = 0; i < b->n; i++)
+        b->at[i] = -1;
+    const r1_span *s = r->span + r->list[g->first];
+    for (int at = 0; at < g->keys; at += s++->n) {
+        int n = g->keys - at < s->n ? g->keys - at : s->n;
+        int i = s->first > b->key ? s->first - b->key : 0;
+        for (; i < b->n && b->key + i < s->first + n; i++) {
+            b->at[i] = at + b->key + i - s->first;
+            any = true;
+        }
+    }
+    return any;
+}
 
 /* What one group's query head adds to a block of keys. */
 static void bwd_k_group(const r1_attn_job *j, const r1_attn_group *g, int head, key_block *b)
@@ -337,15 +329,14 @@ static void bwd_k_group(const r1_attn_job *j, const r1_attn_group *g, int head, 
     memset(q + g->n * kw, 0, (size_t)((ROWS - g->n) * kw) * sizeof *q);
     memset(dy + g->n * vw, 0, (size_t)((ROWS - g->n) * vw) * sizeof *dy);
     for (int a = 0; a < b->n; a++) {
-        bool visible[ROWS];
-        if (!mark_visible(j->rows, g, b->key + a, visible))
+        if (b->at[a] < 0)
             continue;
         float s[ROWS], dp[ROWS], p[ROWS], ds[ROWS];
         dots(s, b->k + a * kw, q, ROWS, kw);
         dots(dp, b->v + a * vw, dy, ROWS, vw);
         weights_bwd(p, ds, s, dp, lse, delta, j->scale, ROWS, false);
         for (int i = 0; i < ROWS; i++)
-            if (i >= g->n || !visible[i])
+            if (i >= g->n || b->at[a] >= j->rows->n_keys[g->first + i])
                 p[i] = ds[i] = 0;
         weighted_sum(b->dv + a * vw, p, dy, ROWS, vw);
         weighted_sum(b->dk + a * kw, ds, q, ROWS, kw);
@@ -357,7 +348,7 @@ static void bwd_k(const r1_attn_job *j, int key_head, int key, int n)
     _Alignas(64) float k[KEYS * DIM], v[KEYS * DIM], dk[KEYS * DIM], dv[KEYS * DIM];
     const int kw = padded(j->dk_dim), vw = padded(j->dv_dim);
     const int share = j->heads / j->key_heads;
-    key_block b = {k, v, dk, dv, key, n};
+    key_block b = {.k = k, .v = v, .dk = dk, .dv = dv, .key = key, .n = n};
     for (int i = 0; i < n; i++) {
         read_row(k + i * kw, &j->k, key + i, key_head * j->dk_dim, j->dk_dim);
         read_row(v + i * vw, &j->v, key + i, key_head * j->dv_dim, j->dv_dim);
@@ -365,7 +356,7 @@ static void bwd_k(const r1_attn_job *j, int key_head, int key, int n)
     memset(dk, 0, (size_t)(n * kw) * sizeof *dk);
     memset(dv, 0, (size_t)(n * vw) * sizeof *dv);
     for (int g = 0; g < j->n_groups; g++)
-        if (reaches(j->rows, &j->groups[g], key, n))
+        if (find_keys(&b, j->rows, &j->groups[g]))
             for (int h = 0; h < share; h++)
                 bwd_k_group(j, &j->groups[g], key_head * share + h, &b);
     for (int i = 0; i < n; i++) {

@@ -1,10 +1,10 @@
 /* attn_kernels.h: attention over key lists, forward and backward, one table an instruction set.
  *
- * Rows that share a prefix and a beginning form a group of up to 16; a group reads each block of
- * 32 keys once for all its rows and for the query heads of one key head.  Blocks are counted from
- * the start of a row's own key list (prefix, then own range), so a row's result does not depend on
- * its neighbours.  Softmax is online (Milakov & Gimelshein 2018), nothing of size keys x rows is
- * stored, and the backward pass recomputes the weights from lse (Dao et al. 2022). */
+ * Neighbouring rows that share a list form a group of up to 16; a group reads each block of 32
+ * keys once for all its rows and for the query heads of one key head.  Blocks are counted from the
+ * start of the list, wherever its keys lie, so a row's result does not depend on its neighbours.
+ * Softmax is online (Milakov & Gimelshein 2018), nothing of size keys x rows is stored, and the
+ * backward pass recomputes the weights from lse (Dao et al. 2022). */
 #ifndef R1_ATTN_KERNELS_H
 #define R1_ATTN_KERNELS_H
 
@@ -20,7 +20,7 @@ enum {
 
 typedef struct {
     int first, n; /* rows [first, first + n) */
-    int keys;     /* the longest key list among them */
+    int keys;     /* the most that one of them sees */
 } r1_attn_group;
 
 typedef struct {

@@ -19,18 +19,22 @@
 typedef struct r1_backend r1_backend;
 typedef struct r1_packed r1_packed; /* a weight in the backend's own layout */
 
-/* What distinguishes decode, prefill, scoring and training.  Arrays of length n.
- * Row i sees the keys [prefix_begin, prefix_end) and then [key_begin, key_end), in that order;
- * either may be empty, they do not overlap.  A sample of a group sees the prompt that the group
- * shares as its prefix and its own tokens as the second range.  Causal: key_end = key_row + 1. */
+/* n neighbouring rows of a key cache, or of the call itself in training. */
 typedef struct {
-    int n;
+    int32_t first, n;
+} r1_span;
+
+/* What distinguishes decode, prefill, scoring and training.  A row sees the beginning of a list of
+ * keys; a list is some spans, one after another, which do not overlap.  The rows of a sequence
+ * share one list, and sequences that begin alike have lists that begin with the same spans.
+ * Causal: the last key that a row sees is its own. */
+typedef struct {
+    int n;                  /* rows; the length of every array but span */
     const int32_t *pos;     /* rotary position */
     const int32_t *key_row; /* where this row's key and value are written; training: i itself */
-    const int32_t *prefix_begin;
-    const int32_t *prefix_end;
-    const int32_t *key_begin;
-    const int32_t *key_end;
+    const r1_span *span;    /* the lists, each whole */
+    const int32_t *list;    /* row i's list begins at span[list[i]] */
+    const int32_t *n_keys;  /* row i sees the first n_keys[i] keys of it, at least one */
 } r1_rows;
 
 typedef struct {

@@ -311,7 +311,7 @@ static void cpu_logprob(r1_backend *b, r1_tensor lp, r1_tensor entropy, r1_tenso
 
 /* ---- Attention --------------------------------------------------------------------------- */
 
-/* Split rows into groups that share a prefix and a beginning. */
+/* Split rows into groups that share a list. */
 static void make_groups(cpu *c, r1_attn_job *j)
 {
     const r1_rows *r = j->rows;
@@ -322,15 +322,12 @@ static void make_groups(cpu *c, r1_attn_job *j)
     int n = 0;
     for (int i = 0; i < r->n; i++) {
         r1_attn_group *g = n ? &c->groups[n - 1] : NULL;
-        int keys = r->prefix_end[i] - r->prefix_begin[i] + r->key_end[i] - r->key_begin[i];
-        if (!g || g->n == R1_ATTN_ROWS || r->prefix_begin[i] != r->prefix_begin[g->first] ||
-            r->prefix_end[i] != r->prefix_end[g->first] ||
-            r->key_begin[i] != r->key_begin[g->first]) {
+        if (!g || g->n == R1_ATTN_ROWS || r->list[i] != r->list[g->first]) {
             g = &c->groups[n++];
             *g = (r1_attn_group){i, 0, 0};
         }
         g->n++;
-        g->keys = keys > g->keys ? keys : g->keys;
+        g->keys = r->n_keys[i] > g->keys ? r->n_keys[i] : g->keys;
     }
     j->groups = c->groups;
     j->n_groups = n;

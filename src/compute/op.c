@@ -201,12 +201,16 @@ static void check_attend(r1_tensor y, r1_tensor lse, r1_tensor q, r1_tensor k, r
     r1_assert(k.shape[1] / key_heads == q.shape[1] / heads);
     r1_assert(v.shape[1] / key_heads == y.shape[1] / heads);
     r1_assert(!lse.data || is_shape(lse, rows->n, heads));
-    for (int i = 0; i < rows->n; i++) {
-        r1_assert(rows->prefix_begin[i] >= 0 && rows->prefix_end[i] <= k.shape[0]);
-        r1_assert(rows->key_begin[i] >= 0 && rows->key_end[i] <= k.shape[0]);
-        r1_assert(rows->prefix_end[i] - rows->prefix_begin[i] + rows->key_end[i] -
-                      rows->key_begin[i] >
-                  0);
+    for (int i = 0, end; i < rows->n; i = end) {
+        int32_t most = 0;
+        for (end = i; end < rows->n && rows->list[end] == rows->list[i]; end++) {
+            r1_assert(rows->n_keys[end] >= 1);
+            most = rows->n_keys[end] > most ? rows->n_keys[end] : most;
+        }
+        const r1_span *s = rows->span + rows->list[i];
+        for (int64_t left = most; left > 0; left -= s++->n)
+            r1_assert(s->first >= 0 && s->n >= 1 &&
+                      s->first + (left < s->n ? left : s->n) <= k.shape[0]);
     }
 }
 

@@ -69,8 +69,9 @@ struct r1_engine {
 
     /* One call's rows: capacity max(chunk, max_batch). */
     int32_t *row_mem;
-    int32_t *ids, *pos, *key_row, *prefix_begin, *prefix_end, *key_begin, *key_end;
-    int n_rows;
+    int32_t *ids, *pos, *key_row, *list, *n_keys;
+    r1_span *spans; /* each list is a prompt's rows and a sample's */
+    int n_rows, n_spans;
 
     job *jobs;
     int n_jobs, next; /* jobs[next] is the first with samples outside */
@@ -119,11 +120,11 @@ static r1_status open_parts(r1_engine *e, r1_err *err)
 
     int capacity = e->o.chunk > e->o.max_batch ? e->o.chunk : e->o.max_batch;
     R1_TRY(r1_forward_open(m, capacity, false, false, &e->acts, err));
-    e->row_mem = R1_NEW_N(int32_t, 7 * (size_t)capacity);
-    int32_t **column[] = {&e->ids,        &e->pos,       &e->key_row, &e->prefix_begin,
-                          &e->prefix_end, &e->key_begin, &e->key_end};
-    for (int i = 0; i < 7; i++)
+    e->row_mem = R1_NEW_N(int32_t, 5 * (size_t)capacity);
+    int32_t **column[] = {&e->ids, &e->pos, &e->key_row, &e->list, &e->n_keys};
+    for (int i = 0; i < 5; i++)
         *column[i] = e->row_mem + (size_t)i * (size_t)capacity;
+    e->spans = R1_NEW_N(r1_span, 2 * (size_t)capacity);
 
     void *p;
     size_t vocab = (size_t)m->cfg.vocab;
@@ -181,6 +182,7 @@ void r1_engine_close(r1_engine *e)
     r1_kv_close(e->kv);
     r1_mem_free(e->held);
     r1_mem_free(e->row_mem);
+    r1_mem_free(e->spans);
     r1_mem_free(e->slots);
     r1_mem_free(e->choices);
     r1_mem_free(e->last);
@@ -417,17 +419,21 @@ static void choose_first(r1_engine *e, job *j, const float *logits)
 
 /* ---- Calls of the model ------------------------------------------------------------------ */
 
-static void add_row(r1_engine *e, int32_t id, int pos, int key_row, int prefix, int prefix_end,
-                    int key_begin)
+/* Begin a list of keys with, or extend it by, rows of the key/value memory. */
+static void add_span(r1_engine *e, int first, int n)
+{
+    e->spans[e->n_spans++] = (r1_span){first, n};
+}
+
+/* A row that sees the list that begins at span `list` up to its own position. */
+static void add_row(r1_engine *e, int32_t id, int pos, int key_row, int list)
 {
     int i = e->n_rows++;
     e->ids[i] = id;
     e->pos[i] = pos;
     e->key_row[i] = key_row;
-    e->prefix_begin[i] = prefix;
-    e->prefix_end[i] = prefix_end;
-    e->key_begin[i] = key_begin;
-    e->key_end[i] = key_row + 1;
+    e->list[i] = list;
+    e->n_keys[i] = pos + 1;
 }
 
 static r1_tensor forward(r1_engine *e)
@@ -435,10 +441,9 @@ static r1_tensor forward(r1_engine *e)
     r1_rows rows = {.n = e->n_rows,
                     .pos = e->pos,
                     .key_row = e->key_row,
-                    .prefix_begin = e->prefix_begin,
-                    .prefix_end = e->prefix_end,
-                    .key_begin = e->key_begin,
-                    .key_end = e->key_end};
+                    .span = e->spans,
+                    .list = e->list,
+                    .n_keys = e->n_keys};
     return r1_forward_run(e->m, e->acts, &rows, e->ids, e->kv->layer);
 }
 
@@ -461,16 +466,17 @@ static r1_status prefill(r1_engine *e, r1_err *err)
 {
     double start = r1_os_seconds();
     int done = 0;
-    e->n_rows = 0;
+    e->n_rows = e->n_spans = 0;
     job *filled[BATCH_MAX];
     for (int i = 0; i < e->n_slots && e->n_rows < e->o.chunk; i++) {
         job *j = e->slots[i].j;
         int n = min_int(j->q->n_prompt - j->filled, e->o.chunk - e->n_rows);
         if (n == 0)
             continue;
+        add_span(e, j->first, j->q->n_prompt);
         for (int k = 0; k < n; k++, j->filled++)
-            add_row(e, j->q->prompt[j->filled], j->filled, j->first + j->filled, 0, 0,
-                    j->first);
+            add_row(e, j->q->prompt[j->filled], j->filled, j->first + j->filled,
+                    e->n_spans - 1);
         if (j->filled == j->q->n_prompt) {
             e->last[done] = e->n_rows - 1;
             filled[done++] = j;
@@ -494,14 +500,15 @@ static r1_status prefill(r1_engine *e, r1_err *err)
 static r1_status decode(r1_engine *e, r1_err *err)
 {
     double start = r1_os_seconds();
-    e->n_rows = 0;
+    e->n_rows = e->n_spans = 0;
     for (int i = 0; i < e->n_slots; i++) {
         const slot *s = &e->slots[i];
         const job *j = s->j;
         int n = s->out->n, n_prompt = j->q->n_prompt;
         e->last[i] = e->n_rows;
-        add_row(e, s->out->ids[n - 1], n_prompt + n - 1, s->first + n - 1, j->first,
-                j->first + n_prompt, s->first);
+        add_span(e, j->first, n_prompt);
+        add_span(e, s->first, j->own);
+        add_row(e, s->out->ids[n - 1], n_prompt + n - 1, s->first + n - 1, e->n_spans - 2);
     }
     e->stats.decode_tokens += e->n_rows;
     r1_tensor hidden = forward(e);

@@ -285,7 +285,8 @@ r1_status r1_forward_sequence(r1_model *m, const int32_t *ids, int n, float *lp,
     int32_t *at = R1_NEW_N(int32_t, (size_t)n), *zero = R1_NEW_N(int32_t, (size_t)n);
     for (int i = 0; i < n; i++)
         at[i] = i;
-    r1_rows rows = {n - 1, at, at, zero, zero, zero, at + 1};
+    const r1_span all = {0, n - 1};
+    r1_rows rows = {n - 1, at, at, &all, zero, at + 1};
     r1_tensor hidden = r1_forward_run(m, a, &rows, ids, NULL);
     r1_forward_score(m, a, hidden, at, ids + 1, n - 1, 1, lp, NULL);
     r1_status s = r1_op_sync(m->backend, err);

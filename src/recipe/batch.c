@@ -5,17 +5,17 @@
 
 void r1_batch_release(r1_batch *b)
 {
-    int32_t *const all[] = {b->ids,          b->pos,        b->key_row,
-                            b->prefix_begin, b->prefix_end, b->key_begin,
-                            b->key_end,      b->row,        b->target};
+    int32_t *const all[] = {b->ids, b->pos, b->key_row, b->list, b->n_keys, b->row, b->target};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         r1_mem_free(all[i]);
+    r1_mem_free(b->span);
     *b = (r1_batch){0};
 }
 
 void r1_batch_reset(r1_batch *b)
 {
     b->n = 0;
+    b->spans = 0;
     b->targets = 0;
 }
 
@@ -24,27 +24,39 @@ static void make_room(r1_batch *b, int n)
     if (b->n + n <= b->room)
         return;
     b->room = (b->n + n) * 2;
-    int32_t **const all[] = {&b->ids,        &b->pos,       &b->key_row, &b->prefix_begin,
-                             &b->prefix_end, &b->key_begin, &b->key_end};
+    int32_t **const all[] = {&b->ids, &b->pos, &b->key_row, &b->list, &b->n_keys};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         *all[i] = r1_mem_realloc(*all[i], (size_t)b->room * sizeof(int32_t));
+}
+
+static void add_span(r1_batch *b, int first, int n)
+{
+    if (b->spans == b->spans_room) {
+        b->spans_room = b->spans_room ? 2 * b->spans_room : 64;
+        b->span = r1_mem_realloc(b->span, (size_t)b->spans_room * sizeof *b->span);
+    }
+    b->span[b->spans++] = (r1_span){first, n};
 }
 
 int r1_batch_add(r1_batch *b, const int32_t *ids, int n, int prefix, int prefix_len)
 {
     const int first = b->n;
     r1_assert(n >= 0 && prefix_len >= 0 && prefix + prefix_len <= first);
+    if (n == 0)
+        return first;
     make_room(b, n);
+    const int list = b->spans;
+    if (prefix_len)
+        add_span(b, prefix, prefix_len);
+    add_span(b, first, n);
     const int start = prefix_len ? b->pos[prefix] + prefix_len : 0;
     for (int i = 0; i < n; i++) {
         int r = first + i;
         b->ids[r] = ids[i];
         b->pos[r] = start + i;
         b->key_row[r] = r;
-        b->prefix_begin[r] = prefix;
-        b->prefix_end[r] = prefix + prefix_len;
-        b->key_begin[r] = first;
-        b->key_end[r] = r + 1;
+        b->list[r] = list;
+        b->n_keys[r] = prefix_len + i + 1;
     }
     b->n += n;
     return first;
@@ -74,8 +86,7 @@ void r1_batch_document(r1_batch *b, const int32_t *ids, int n, const bool *learn
 
 r1_rows r1_batch_rows(const r1_batch *b)
 {
-    return (r1_rows){b->n,          b->pos,       b->key_row, b->prefix_begin,
-                     b->prefix_end, b->key_begin, b->key_end};
+    return (r1_rows){b->n, b->pos, b->key_row, b->span, b->list, b->n_keys};
 }
 
 void r1_batch_list_release(r1_batch_list *l)

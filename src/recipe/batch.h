@@ -11,10 +11,11 @@
 typedef struct {
     int n, room;  /* rows */
     int32_t *ids; /* (n) */
-    int32_t *pos; /* (n) and the next six: see r1_rows */
+    int32_t *pos; /* (n) and the next three: see r1_rows */
     int32_t *key_row;
-    int32_t *prefix_begin, *prefix_end;
-    int32_t *key_begin, *key_end;
+    int32_t *list, *n_keys;
+    int spans, spans_room;
+    r1_span *span; /* (spans) */
     int targets, targets_room;
     int32_t *row;    /* (targets) the row that predicts ... */
     int32_t *target; /* (targets) ... this token */

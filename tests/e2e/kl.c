@@ -56,13 +56,11 @@ static side open_side(const char *path, r1_compute compute, const int32_t *ids, 
     for (int i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= s.m->cfg.vocab)
             give_up("an id is outside the vocabulary");
-    int32_t *at = R1_NEW_N(int32_t, 4 * (size_t)n);
-    for (int i = 0; i < n; i++) {
+    int32_t *at = R1_NEW_N(int32_t, 2 * (size_t)n + 1), *zero = at + n + 1;
+    for (int i = 0; i <= n; i++)
         at[i] = i;
-        at[3 * n + i] = i + 1;
-    }
-    const int32_t *none = at + n, *begin = at + 2 * n, *end = at + 3 * n;
-    const r1_rows rows = {n, at, at, none, none, begin, end};
+    const r1_span all = {0, n};
+    const r1_rows rows = {n, at, at, &all, zero, at + 1};
     s.hidden = r1_forward_run(s.m, s.a, &rows, ids, NULL);
     s.logits = R1_NEW_N(float, CHUNK *(size_t)s.m->cfg.vocab);
     r1_mem_free(at);

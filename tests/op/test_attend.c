@@ -1,4 +1,4 @@
-/* Attention over prefixes and own ranges, forward and backward, against double precision. */
+/* Attention over lists of spans of keys, forward and backward, against double precision. */
 #include "op_test.h"
 
 /* ---- Who sees what ----------------------------------------------------------------------- */
@@ -7,41 +7,45 @@ enum { MAX_ROWS = 400 };
 
 typedef struct {
     r1_rows rows;
-    int32_t pos[MAX_ROWS], key_row[MAX_ROWS], prefix_begin[MAX_ROWS], prefix_end[MAX_ROWS],
-        key_begin[MAX_ROWS], key_end[MAX_ROWS];
+    int32_t list[MAX_ROWS], n_keys[MAX_ROWS];
+    r1_span span[4 * MAX_ROWS];
+    int spans;
     int keys; /* rows of k and v */
 } layout;
 
-static void see(layout *l, int prefix_begin, int prefix_end, int key_begin, int key_end)
+/* A list begins, or the one that begins at the returned place goes on. */
+static int span(layout *l, int first, int n)
+{
+    assert_true(l->spans < 4 * MAX_ROWS);
+    l->span[l->spans] = (r1_span){first, n};
+    l->keys = first + n > l->keys ? first + n : l->keys;
+    return l->spans++;
+}
+
+static void see(layout *l, int list, int n_keys)
 {
     int i = l->rows.n++;
     assert_true(i < MAX_ROWS);
-    l->pos[i] = prefix_end - prefix_begin + key_end - key_begin - 1;
-    l->key_row[i] = key_end - 1;
-    l->prefix_begin[i] = prefix_begin;
-    l->prefix_end[i] = prefix_end;
-    l->key_begin[i] = key_begin;
-    l->key_end[i] = key_end;
-    l->keys = key_end > l->keys ? key_end : l->keys;
-    l->keys = prefix_end > l->keys ? prefix_end : l->keys;
+    l->list[i] = list;
+    l->n_keys[i] = n_keys;
 }
 
 static void close_layout(layout *l)
 {
-    l->rows.pos = l->pos;
-    l->rows.key_row = l->key_row;
-    l->rows.prefix_begin = l->prefix_begin;
-    l->rows.prefix_end = l->prefix_end;
-    l->rows.key_begin = l->key_begin;
-    l->rows.key_end = l->key_end;
+    l->rows.span = l->span;
+    l->rows.list = l->list;
+    l->rows.n_keys = l->n_keys;
 }
 
 /* n causal rows that see a prefix; the first is row l->rows.n of the call. */
-static void document(layout *l, int prefix_begin, int prefix_end, int n)
+static void document(layout *l, int prefix, int prefix_n, int n)
 {
-    int first = l->rows.n;
+    int list = l->spans;
+    if (prefix_n)
+        span(l, prefix, prefix_n);
+    span(l, l->rows.n, n);
     for (int i = 0; i < n; i++)
-        see(l, prefix_begin, prefix_end, first, first + i + 1);
+        see(l, list, prefix_n + i + 1);
 }
 
 static void one_document(layout *l, int n)
@@ -62,8 +66,8 @@ static void packed_documents(layout *l)
     document(l, 0, 0, 2);
     int prompt = l->rows.n;
     document(l, 0, 0, 5);
-    document(l, prompt, prompt + 5, 17);
-    document(l, prompt, prompt + 5, 16);
+    document(l, prompt, 5, 17);
+    document(l, prompt, 5, 16);
     document(l, 0, 0, 1);
     close_layout(l);
 }
@@ -72,27 +76,45 @@ static void packed_documents(layout *l)
 static void decoding(layout *l)
 {
     *l = (layout){0};
-    for (int i = 0; i < 5; i++)
-        see(l, 10, 75, 100 + 40 * i, 101 + 40 * i + (i * 7) % 40);
-    see(l, 0, 0, 300, 333);
-    see(l, 0, 64, 0, 0); /* the prefix is all */
+    for (int i = 0; i < 5; i++) {
+        int list = span(l, 10, 65);
+        span(l, 100 + 40 * i, 40);
+        see(l, list, 66 + i * 7 % 40);
+    }
+    see(l, span(l, 300, 33), 33);
+    see(l, span(l, 0, 64), 64);
+    int prompt = span(l, 340, 30);
     for (int i = 0; i < 20; i++)
-        see(l, 0, 0, 340, 350 + i);
-    for (int i = 0; i < 8; i++) /* neighbours that differ in one bound only */
-        see(l, i / 2, 60 + (i + 1) / 2 % 2, 340, 350);
-    see(l, 3, 60, 339, 350);
+        see(l, prompt, 10 + i);
+    for (int i = 0; i < 8; i++) { /* neighbours whose first spans differ in one bound only */
+        int n = 60 + (i + 1) / 2 % 2 - i / 2, list = span(l, i / 2, n);
+        span(l, 340, 10);
+        see(l, list, n + 10);
+    }
+    for (int n = 1; n <= 5; n++) { /* pages, out of order and of uneven sizes */
+        int list = l->spans, keys = 0;
+        for (int i = 0; i < n; i++) {
+            int of = 1 + (i * 37 + n * 11) % 70;
+            span(l, (n - 1 - i) * 75, of);
+            keys += of;
+        }
+        for (int i = 0; i < 3; i++)
+            see(l, list, keys - i * (keys / 4));
+    }
     close_layout(l);
 }
 
 static int key_of(const r1_rows *r, int row, int i)
 {
-    int prefix = r->prefix_end[row] - r->prefix_begin[row];
-    return i < prefix ? r->prefix_begin[row] + i : r->key_begin[row] + i - prefix;
+    const r1_span *s = r->span + r->list[row];
+    while (i >= s->n)
+        i -= s++->n;
+    return s->first + i;
 }
 
 static int keys_of(const r1_rows *r, int row)
 {
-    return r->prefix_end[row] - r->prefix_begin[row] + r->key_end[row] - r->key_begin[row];
+    return r->n_keys[row];
 }
 
 /* ---- References -------------------------------------------------------------------------- */
@@ -267,13 +289,8 @@ typedef struct {
 
 static r1_rows rows_from(const r1_rows *r, int first, int n)
 {
-    return (r1_rows){n,
-                     r->pos + first,
-                     r->key_row + first,
-                     r->prefix_begin + first,
-                     r->prefix_end + first,
-                     r->key_begin + first,
-                     r->key_end + first};
+    return (r1_rows){
+        .n = n, .span = r->span, .list = r->list + first, .n_keys = r->n_keys + first};
 }
 
 enum { UNIT_BITS = 17 };

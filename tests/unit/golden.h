@@ -74,16 +74,16 @@ enum { BATCH_MAX = 256 };
 typedef struct {
     int n;
     int32_t ids[BATCH_MAX], pos[BATCH_MAX], key_row[BATCH_MAX];
-    int32_t prefix_begin[BATCH_MAX], prefix_end[BATCH_MAX];
-    int32_t key_begin[BATCH_MAX], key_end[BATCH_MAX];
+    int32_t list[BATCH_MAX], n_keys[BATCH_MAX];
+    int spans;
+    r1_span span[2 * BATCH_MAX];
     int targets;
     int32_t row[BATCH_MAX], target[BATCH_MAX];
 } batch;
 
 static inline r1_rows batch_rows(const batch *b)
 {
-    return (r1_rows){b->n,          b->pos,       b->key_row, b->prefix_begin,
-                     b->prefix_end, b->key_begin, b->key_end};
+    return (r1_rows){b->n, b->pos, b->key_row, b->span, b->list, b->n_keys};
 }
 
 static inline void batch_target(batch *b, int row, int32_t id)
@@ -97,17 +97,18 @@ static inline void batch_target(batch *b, int row, int32_t id)
  * themselves; every one but the last predicts its successor. */
 static inline int batch_add(batch *b, const int32_t *ids, int n, int prefix)
 {
-    const int first = b->n;
+    const int first = b->n, list = b->spans;
     assert_true(first + n <= BATCH_MAX);
+    if (prefix > 0)
+        b->span[b->spans++] = (r1_span){0, prefix};
+    b->span[b->spans++] = (r1_span){first, n};
     for (int i = 0; i < n; i++) {
         const int r = b->n++;
         b->ids[r] = ids[i];
         b->pos[r] = prefix + i;
         b->key_row[r] = r;
-        b->prefix_begin[r] = 0;
-        b->prefix_end[r] = prefix;
-        b->key_begin[r] = first;
-        b->key_end[r] = r + 1;
+        b->list[r] = list;
+        b->n_keys[r] = prefix + i + 1;
         if (i + 1 < n)
             batch_target(b, r, ids[i + 1]);
     }

@@ -15,6 +15,12 @@ static void expect_ints(const int32_t *got, const int32_t *want, int n)
             fail_msg("[%d] is %d, not %d", i, got[i], want[i]);
 }
 
+static void expect_span(const r1_span *got, int32_t first, int32_t n)
+{
+    if (got->first != first || got->n != n)
+        fail_msg("the span is %d+%d, not %d+%d", got->first, got->n, first, n);
+}
+
 static void test_one_sequence(void **state)
 {
     (void)state;
@@ -26,10 +32,10 @@ static void test_one_sequence(void **state)
     expect_ints(b.ids, ids, 3);
     expect_ints(rows.pos, (const int32_t[]){0, 1, 2}, 3);
     expect_ints(rows.key_row, (const int32_t[]){0, 1, 2}, 3);
-    expect_ints(rows.prefix_begin, (const int32_t[]){0, 0, 0}, 3);
-    expect_ints(rows.prefix_end, (const int32_t[]){0, 0, 0}, 3);
-    expect_ints(rows.key_begin, (const int32_t[]){0, 0, 0}, 3);
-    expect_ints(rows.key_end, (const int32_t[]){1, 2, 3}, 3);
+    expect_ints(rows.list, (const int32_t[]){0, 0, 0}, 3);
+    expect_ints(rows.n_keys, (const int32_t[]){1, 2, 3}, 3);
+    assert_int_equal(b.spans, 1);
+    expect_span(rows.span, 0, 3);
     r1_batch_release(&b);
     assert_int_equal(b.n, 0);
     r1_batch_release(&b); /* twice does no harm */
@@ -50,12 +56,12 @@ static void test_shared_prompt(void **state)
     assert_int_equal(b.n, 6);
     expect_ints(b.ids, (const int32_t[]){1, 2, 3, 4, 5, 6}, 6);
     expect_ints(b.pos, (const int32_t[]){0, 0, 1, 2, 3, 2}, 6);
-    expect_ints(b.prefix_begin + 3, (const int32_t[]){1, 1, 1}, 3);
-    expect_ints(b.prefix_end + 3, (const int32_t[]){3, 3, 3}, 3);
-    expect_ints(b.key_begin, (const int32_t[]){0, 1, 1, 3, 3, 5}, 6);
-    expect_ints(b.key_end, (const int32_t[]){1, 2, 3, 4, 5, 6}, 6);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(b.prefix_end[i], b.prefix_begin[i]);
+    expect_ints(b.list, (const int32_t[]){0, 1, 1, 2, 2, 4}, 6);
+    expect_ints(b.n_keys, (const int32_t[]){1, 1, 2, 3, 4, 3}, 6);
+    const r1_span want[] = {{0, 1}, {1, 2}, {1, 2}, {3, 2}, {1, 2}, {5, 1}};
+    assert_int_equal(b.spans, 6);
+    for (int i = 0; i < 6; i++)
+        expect_span(&b.span[i], want[i].first, want[i].n);
     r1_batch_release(&b);
 }
 
@@ -120,7 +126,7 @@ static void test_many_rows(void **state)
         assert_int_equal(b.ids[i], i);
         assert_int_equal(b.row[i], i);
         assert_int_equal(b.target[i], i + 1);
-        assert_int_equal(b.key_begin[i], i);
+        expect_span(&b.span[b.list[i]], i, 1);
     }
     r1_batch_release(&b);
     r1_batch_list many = {.rows = 1};

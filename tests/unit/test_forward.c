@@ -168,15 +168,14 @@ static void score_cached(r1_model *m, const int32_t *ids, int n, int chunk, int 
     r1_acts *a;
     OK(r1_forward_open(m, chunk, false, false, &a, err));
     for (int first = 0; first < n;) {
-        batch b = {0};
+        batch b = {.span = {{base, n}}};
         int take = first >= alone ? 1 : chunk;
         take = take < n - first ? take : n - first;
         for (int i = 0; i < take; i++) {
             const int at = first + i;
             b.pos[i] = at;
             b.key_row[i] = base + at;
-            b.key_begin[i] = base;
-            b.key_end[i] = base + at + 1;
+            b.n_keys[i] = at + 1;
             if (at + 1 < n)
                 batch_target(&b, i, ids[at + 1]);
         }
