@@ -16,6 +16,8 @@
 /* ---- What the commands share ------------------------------------------------------------- */
 
 const char *const r1_cmd_compute_names[] = {"auto", "f32", "bf16", NULL};
+const char *const r1_cmd_speculate_names[] = {"auto", "off", "on", NULL};
+const char *const r1_cmd_kv_names[] = {"auto", "f32", "f16", "bf16", NULL};
 
 bool r1_cmd_model_word(const char *command, r1_opts *o, int n_words, int *code)
 {
@@ -34,6 +36,13 @@ r1_status r1_cmd_open_model(const char *word, int threads, int compute, r1_model
     char path[PATH_SIZE];
     R1_TRY(r1_model_resolve(word, path, sizeof path, err));
     return r1_model_open(path, threads, (r1_compute)compute, out, err);
+}
+
+void r1_cmd_set_kv(r1_model *m, int kv)
+{
+    static const r1_dtype dtypes[] = {R1_F32, R1_F16, R1_BF16}; /* as the names, but for auto */
+    if (kv > 0)
+        m->kv_dtype = dtypes[kv - 1]; /* the engine takes it from here */
 }
 
 void r1_cmd_put_ids(r1_buf *b, const int32_t *ids, size_t n)
@@ -207,8 +216,15 @@ int r1_cmd_logprob(int argc, char **argv)
 
 /* ---- bench ------------------------------------------------------------------------------- */
 
+enum {
+    SHARED = 64,       /* tokens of the prompt that a batch shares */
+    FIRST_PROMPT = 16, /* tokens of the prompt behind which the first token is timed */
+    ONE_TOKENS = 128,  /* that are decoded, unless -n is given: by one sequence, */
+    MANY_TOKENS = 96   /* and by each of many */
+};
+
 typedef struct {
-    int prompt, tokens, threads, repeats, compute;
+    int prompt, tokens, context, threads, repeats, compute, kv, speculate;
     r1_opt_ints batch;
     bool json;
 } bench_options;
@@ -228,11 +244,10 @@ static const r1_opt bench_rows[] = {
      .letter = 'n',
      .type = R1_OPT_INT,
      .offset = AT(tokens),
-     .def = "128",
-     .min = 1,
+     .def = "0",
      .max = 1 << 20,
      .arg = "N",
-     .help = "Tokens that each sequence decodes."},
+     .help = "Tokens that each sequence decodes; 0 is 128 for one, 96 for many."},
     {.name = "batch",
      .letter = 'b',
      .type = R1_OPT_INTS,
@@ -241,7 +256,30 @@ static const r1_opt bench_rows[] = {
      .min = 1,
      .max = MAX_BATCH,
      .arg = "N,N,...",
-     .help = "Sequences that decode together."},
+     .help = "Sequences that decode together, behind one prompt."},
+    {.name = "context",
+     .type = R1_OPT_INT,
+     .offset = AT(context),
+     .def = "0",
+     .max = 1 << 20,
+     .arg = "N",
+     .help =
+         "Tokens of the prompt behind which is decoded; 0 is 1 for one sequence, and for many "
+         "64, but not more than -p."},
+    {.name = "kv",
+     .type = R1_OPT_ENUM,
+     .offset = AT(kv),
+     .def = "auto",
+     .names = r1_cmd_kv_names,
+     .arg = "TYPE",
+     .help = R1_CMD_KV_HELP},
+    {.name = "speculate",
+     .type = R1_OPT_ENUM,
+     .offset = AT(speculate),
+     .def = "off",
+     .names = r1_cmd_speculate_names,
+     .arg = "WHEN",
+     .help = "Draft tokens by prompt lookup: auto, off or on."},
     {.name = "repeats",
      .letter = 'r',
      .type = R1_OPT_INT,
@@ -274,31 +312,47 @@ typedef struct {
     r1_model *m;
     r1_engine *e;
     const bench_options *v;
-    int32_t *ids; /* [max(prompt, MAX_BATCH)] random */
+    int32_t *ids;   /* [n_ids] random */
+    double first_s; /* seconds from the opening of the model to a first token */
+    int64_t drafted, accepted;
 } bench;
 
-/* One timed run: `batch` prompts of n_prompt tokens, n_new greedy tokens each, whatever they are.
- * The prompts of a batch begin with different tokens, so that no two rows are alike. */
-static r1_status bench_run(bench *b, int batch, int n_prompt, int n_new, r1_engine_stats *stats,
-                           r1_err *err)
+static int tokens_of(const bench_options *v, int batch)
 {
-    r1_request *q = R1_NEW_N(r1_request, batch);
+    return v->tokens > 0 ? v->tokens : batch > 1 ? MANY_TOKENS : ONE_TOKENS;
+}
+
+static int context_of(const bench_options *v, int batch)
+{
+    return v->context > 0       ? v->context
+           : batch == 1         ? 1
+           : v->prompt < SHARED ? v->prompt
+                                : SHARED;
+}
+
+/* One timed run: `batch` samples of one prompt, n_new greedy tokens each, whatever they are.  keep:
+ * the prompt's keys stay for the next run. */
+static r1_status bench_run(bench *b, int batch, int n_prompt, int n_new, bool keep,
+                           r1_engine_stats *stats, r1_err *err)
+{
     r1_completion *c = R1_NEW_N(r1_completion, batch);
-    for (int i = 0; i < batch; i++) {
-        q[i] = (r1_request){.prompt = b->ids + (batch > 1 ? i : 0),
-                            .n_prompt = n_prompt,
-                            .samples = 1,
-                            .sampling = r1_sampling_default(),
-                            .ignore_eos = true,
-                            .out = &c[i]};
-        q[i].sampling.temperature = 0;
-        q[i].sampling.max_tokens = n_new;
-    }
-    r1_engine_forget(b->e); /* or the second repeat would find its prompt filled */
-    r1_status status = r1_engine_run(b->e, q, batch, stats, err);
+    r1_request q = {.prompt = b->ids,
+                    .n_prompt = n_prompt,
+                    .samples = batch,
+                    .sampling = r1_sampling_default(),
+                    .ignore_eos = true,
+                    .keep = keep,
+                    .speculate = (r1_speculate)b->v->speculate,
+                    .out = c};
+    q.sampling.temperature = 0;
+    q.sampling.max_tokens = n_new;
+    if (!keep)
+        r1_engine_forget(b->e);
+    r1_status status = r1_engine_run(b->e, &q, 1, stats, err);
+    b->drafted += stats->drafted;
+    b->accepted += stats->accepted;
     r1_engine_free_completions(c, batch);
     r1_mem_free(c);
-    r1_mem_free(q);
     return status;
 }
 
@@ -318,40 +372,60 @@ static double median(double *v, int n)
  * sequence's tokens comes with its prefill and is not counted as decoded. */
 static r1_status bench_rate(bench *b, int batch, double *out, r1_err *err)
 {
-    double *rates = R1_NEW_N(double, b->v->repeats);
+    const bench_options *v = b->v;
+    double *rates = R1_NEW_N(double, v->repeats);
     r1_status status = R1_OK;
-    for (int i = 0; i < b->v->repeats && status == R1_OK; i++) {
+    for (int i = 0; i < v->repeats && status == R1_OK; i++) {
         r1_engine_stats s;
         if (batch == 0) {
-            status = bench_run(b, 1, b->v->prompt, 1, &s, err);
+            status = bench_run(b, 1, v->prompt, 1, false, &s, err);
             rates[i] = (double)s.prefill_tokens / s.prefill_s;
         } else {
-            status = bench_run(b, batch, 1, b->v->tokens + 1, &s, err);
+            status = bench_run(b, batch, context_of(v, batch), tokens_of(v, batch) + 1, true,
+                               &s, err);
             rates[i] = (double)s.decode_tokens / s.decode_s;
         }
     }
-    *out = status == R1_OK ? median(rates, b->v->repeats) : 0;
+    *out = status == R1_OK ? median(rates, v->repeats) : 0;
     r1_mem_free(rates);
     return status;
 }
 
-static r1_status bench_open(bench *b, r1_err *err)
+/* Key/value rows for any of the runs, after checking that each fits into the context. */
+static r1_status bench_rows_needed(const bench *b, int *most_batch, int *rows, r1_err *err)
 {
     const bench_options *v = b->v;
-    int context = b->m->cfg.context, most = 1;
-    if (v->prompt >= context || v->tokens + 1 >= context)
-        return r1_fail(err, R1_EARG,
-                       "bench: a prompt of %d tokens or %d new ones do not fit into the "
-                       "model's context of %d",
-                       v->prompt, v->tokens, context);
-    for (int i = 0; i < v->batch.n; i++)
-        most = v->batch.v[i] > most ? v->batch.v[i] : most;
-    int64_t rows = (int64_t)most * (v->tokens + 2);
-    if (rows < v->prompt + 1)
-        rows = v->prompt + 1;
-    if (rows > INT_MAX)
-        return r1_fail(err, R1_EARG, "bench: %d times %d tokens are too many", most, v->tokens);
-    int n_ids = v->prompt > MAX_BATCH ? v->prompt : MAX_BATCH;
+    int64_t need = v->prompt + 1;
+    *most_batch = 1;
+    for (int i = -1; i < v->batch.n; i++) {
+        int batch = i < 0 ? 1 : v->batch.v[i];
+        int64_t context = context_of(v, batch), tokens = tokens_of(v, batch) + 1;
+        if (v->prompt >= b->m->cfg.context || context + tokens > b->m->cfg.context)
+            return r1_fail(err, R1_EARG,
+                           "bench: a prompt of %d tokens, or %d new ones behind %d, do not fit "
+                           "into the model's context of %d",
+                           v->prompt, (int)tokens, (int)context, b->m->cfg.context);
+        int64_t all = context + batch * (tokens + R1_KV_PAGE);
+        need = all > need ? all : need;
+        *most_batch = batch > *most_batch ? batch : *most_batch;
+    }
+    if (need > INT_MAX / 4)
+        return r1_fail(err, R1_EARG, "bench: %d sequences of %d tokens are too many",
+                       *most_batch, tokens_of(v, *most_batch));
+    *rows = (int)need;
+    return R1_OK;
+}
+
+static r1_status bench_open(bench *b, const char *model, r1_err *err)
+{
+    const bench_options *v = b->v;
+    double start = r1_os_seconds();
+    R1_TRY(r1_cmd_open_model(model, v->threads, v->compute, &b->m, err));
+    r1_cmd_set_kv(b->m, v->kv);
+    r1_engine_options o = r1_engine_default(b->m);
+    R1_TRY(bench_rows_needed(b, &o.max_batch, &o.kv_rows, err));
+    int n_ids = v->prompt > v->context ? v->prompt : v->context;
+    n_ids = n_ids > SHARED ? n_ids : SHARED;
     int vocab = r1_tokenizer_size(b->m->tok);
     if (vocab > b->m->cfg.vocab)
         vocab = b->m->cfg.vocab;
@@ -359,18 +433,31 @@ static r1_status bench_open(bench *b, r1_err *err)
     r1_rng rng = r1_rng_init(0, R1_RNG_TEST, 0);
     for (int i = 0; i < n_ids; i++)
         b->ids[i] = (int32_t)r1_rng_below(&rng, (uint32_t)vocab);
-    r1_engine_options o = r1_engine_default(b->m);
-    o.max_batch = most;
-    o.kv_rows = (int)rows;
-    return r1_engine_open(b->m, &o, &b->e, err);
+    R1_TRY(r1_engine_open(b->m, &o, &b->e, err));
+    r1_engine_stats s;
+    int n = v->prompt < FIRST_PROMPT ? v->prompt : FIRST_PROMPT;
+    R1_TRY(bench_run(b, 1, n, 1, false, &s, err));
+    b->first_s = r1_os_seconds() - start;
+    return R1_OK;
 }
 
-/* A short run before the clock starts brings the weights into memory. */
-static r1_status bench_warm_up(bench *b, r1_err *err)
+/* The figures; out: the JSON's end, behind "batched": [. */
+static r1_status bench_batches(bench *b, double single, r1_buf *out, r1_err *err)
 {
-    r1_engine_stats s;
-    int n = b->v->prompt < 16 ? b->v->prompt : 16;
-    return bench_run(b, 1, n, 1, &s, err);
+    const bench_options *v = b->v;
+    for (int i = 0; i < v->batch.n; i++) {
+        int batch = v->batch.v[i];
+        double rate = single;
+        if (batch > 1)
+            R1_TRY(bench_rate(b, batch, &rate, err));
+        if (v->json)
+            r1_buf_printf(out, "%s{\"batch\": %d, \"decode_tok_s\": %.2f}", i ? ", " : "",
+                          batch, rate);
+        else if (batch > 1)
+            printf("decode %-6d x %-4d%10.1f tok/s\n", tokens_of(v, batch), batch, rate);
+        fflush(stdout);
+    }
+    return R1_OK;
 }
 
 static r1_status bench_all(bench *b, const char *model, r1_err *err)
@@ -378,43 +465,39 @@ static r1_status bench_all(bench *b, const char *model, r1_err *err)
     const bench_options *v = b->v;
     int threads = r1_pool_threads(b->m->backend->pool);
     const char *isa = r1_backend_isa(b->m->backend);
-    double prompt, single, rate;
-    r1_buf out;
-    R1_TRY(bench_warm_up(b, err));
+    const char *kv = r1_tensor_traits(b->m->kv_dtype)->name;
+    double prompt, single;
     R1_TRY(bench_rate(b, 0, &prompt, err));
     R1_TRY(bench_rate(b, 1, &single, err));
+    r1_buf out;
     r1_buf_init(&out, 0);
     if (v->json) {
         r1_buf_puts(&out, "{\"model\": ");
         r1_json_quote(&out, model, strlen(model));
-        r1_buf_printf(&out, ", \"threads\": %d, \"isa\": \"%s\", \"repeats\": %d", threads, isa,
-                      v->repeats);
-        r1_buf_printf(&out, ", \"prompt\": %d, \"tokens\": %d", v->prompt, v->tokens);
+        r1_buf_printf(&out, ", \"threads\": %d, \"isa\": \"%s\", \"kv\": \"%s\"", threads, isa,
+                      kv);
+        r1_buf_printf(&out, ", \"repeats\": %d, \"prompt\": %d, \"tokens\": %d", v->repeats,
+                      v->prompt, tokens_of(v, 1));
+        r1_buf_printf(&out, ", \"context\": %d, \"first_token_s\": %.4f", context_of(v, 1),
+                      b->first_s);
         r1_buf_printf(&out, ", \"prompt_tok_s\": %.2f, \"decode_tok_s\": %.2f, \"batched\": [",
                       prompt, single);
     } else {
-        printf("%s: %d thread%s, %s, median of %d\n", model, threads, threads == 1 ? "" : "s",
-               isa, v->repeats);
+        printf("%s: %d thread%s, %s, %s keys, median of %d\n", model, threads,
+               threads == 1 ? "" : "s", isa, kv, v->repeats);
+        printf("first token        %10.3f s\n", b->first_s);
         printf("prompt of %-6d    %10.1f tok/s\n", v->prompt, prompt);
-        printf("decode %-6d       %10.1f tok/s\n", v->tokens, single);
+        printf("decode %-6d       %10.1f tok/s\n", tokens_of(v, 1), single);
         fflush(stdout);
     }
-    r1_status status = R1_OK;
-    for (int i = 0; i < v->batch.n && status == R1_OK; i++) {
-        int batch = v->batch.v[i];
-        rate = single;
-        if (batch > 1)
-            status = bench_rate(b, batch, &rate, err);
-        if (status == R1_OK && v->json)
-            r1_buf_printf(&out, "%s{\"batch\": %d, \"decode_tok_s\": %.2f}", i ? ", " : "",
-                          batch, rate);
-        else if (status == R1_OK && batch > 1)
-            printf("decode %-6d x %-4d%10.1f tok/s\n", v->tokens, batch, rate);
-        fflush(stdout);
-    }
+    r1_status status = bench_batches(b, single, &out, err);
     if (status == R1_OK && v->json) {
-        r1_buf_puts(&out, "]}");
+        r1_buf_printf(&out, "], \"drafted\": %lld, \"accepted\": %lld}", (long long)b->drafted,
+                      (long long)b->accepted);
         r1_cmd_print_line(&out);
+    } else if (status == R1_OK && b->drafted > 0) {
+        printf("drafts             %10.1f %% right\n",
+               100 * (double)b->accepted / (double)b->drafted);
     }
     r1_buf_release(&out);
     return status;
@@ -433,9 +516,7 @@ int r1_cmd_bench(int argc, char **argv)
     if (!r1_cmd_model_word("bench", &o, n_words, &code))
         return code;
     bench b = {.v = &v};
-    r1_status status = r1_cmd_open_model(words[0], v.threads, v.compute, &b.m, &err);
-    if (status == R1_OK)
-        status = bench_open(&b, &err);
+    r1_status status = bench_open(&b, words[0], &err);
     if (status == R1_OK)
         status = bench_all(&b, words[0], &err);
     r1_engine_close(b.e);

@@ -7,7 +7,13 @@
 
 #define R1_CMD_MAX_TEXT ((size_t)256 << 20) /* bytes of a prompt or of a list of ids */
 
-extern const char *const r1_cmd_compute_names[]; /* as r1_compute, NULL-terminated */
+/* NULL-terminated */
+extern const char *const r1_cmd_compute_names[];   /* as r1_compute */
+extern const char *const r1_cmd_speculate_names[]; /* as r1_speculate */
+extern const char *const r1_cmd_kv_names[];        /* for r1_cmd_set_kv */
+#define R1_CMD_KV_HELP                                                                          \
+    "Type of the keys and values: auto (by the arithmetic), f32, f16 or bf16; fewer bytes are " \
+    "read faster and have room for more."
 
 /* Whether there is a MODEL word.  If not, that is told, *code set and o released. */
 bool r1_cmd_model_word(const char *command, r1_opts *o, int n_words, int *code);
@@ -19,6 +25,10 @@ r1_status r1_cmd_open_model(const char *word, int threads, int compute, r1_model
 /* Decimal ids between commas, blanks, newlines or brackets; *ids is to be r1_mem_free'd. */
 r1_status r1_cmd_parse_ids(const char *text, const char *subject, int32_t **ids, size_t *n,
                            r1_err *err);
+
+/* The type of the keys and values, as chosen among the names. */
+void r1_cmd_set_kv(r1_model *m, int kv);
+
 /* Append "[1, 2, 3]". */
 void r1_cmd_put_ids(r1_buf *b, const int32_t *ids, size_t n);
 /* Write b and a newline to stdout. */

@@ -22,7 +22,7 @@ typedef struct {
     r1_sampling sampling;
     r1_opt_strs stop;
     const char *prompt, *system;
-    int samples, threads, compute, ctx;
+    int samples, threads, compute, ctx, kv, speculate;
     bool greedy, raw, json;
 } run_options;
 
@@ -125,6 +125,22 @@ static const r1_opt run_rows[] = {
      .max = MOST,
      .arg = "N",
      .help = "Tokens of context to use; 0 is all that the model has."},
+    {.name = "kv",
+     .type = R1_OPT_ENUM,
+     .offset = AT(kv),
+     .def = "auto",
+     .names = r1_cmd_kv_names,
+     .arg = "TYPE",
+     .help = R1_CMD_KV_HELP},
+    {.name = "speculate",
+     .type = R1_OPT_ENUM,
+     .offset = AT(speculate),
+     .def = "auto",
+     .names = r1_cmd_speculate_names,
+     .arg = "WHEN",
+     .help =
+         "Draft tokens that stood behind the same words before, and check many at once: auto "
+         "(while it wins), off or on.  The text is the same."},
     {.name = "threads",
      .letter = 't',
      .type = R1_OPT_INT,
@@ -281,6 +297,8 @@ static r1_status reply_run(session *s, reply *r, int samples, r1_err *err)
                     .samples = samples,
                     .sequence = s->turn << 32,
                     .sampling = s->v->sampling,
+                    .keep = true,
+                    .speculate = (r1_speculate)s->v->speculate,
                     .on_token = on_token,
                     .ud = r,
                     .out = r->out};
@@ -363,8 +381,10 @@ static void print_json(const session *s, const reply *r)
     } else {
         sample_json(&b, r, 0);
     }
-    r1_buf_printf(&b, ", \"seed\": %llu, \"prefill_tok_s\": %.2f, \"decode_tok_s\": %.2f}",
-                  (unsigned long long)s->v->sampling.seed,
+    r1_buf_printf(&b, ", \"seed\": %llu, \"drafted\": %lld, \"accepted\": %lld",
+                  (unsigned long long)s->v->sampling.seed, (long long)r->stats.drafted,
+                  (long long)r->stats.accepted);
+    r1_buf_printf(&b, ", \"prefill_tok_s\": %.2f, \"decode_tok_s\": %.2f}",
                   rate(r->stats.prefill_tokens, r->stats.prefill_s),
                   rate(r->stats.decode_tokens, r->stats.decode_s));
     r1_cmd_print_line(&b);
@@ -607,6 +627,7 @@ static r1_status run_open(session *s, const char *word, r1_err *err)
                        s->m->cfg.context);
     if (v->ctx > 0)
         s->m->cfg.context = v->ctx; /* the engine takes its limits from here */
+    r1_cmd_set_kv(s->m, v->kv);
     r1_engine_options o = r1_engine_default(s->m);
     if (v->samples < o.max_batch)
         o.max_batch = v->samples;

@@ -1,56 +1,110 @@
-/* engine.h: batched generation.  Requests are prefilled in chunks, their samples decode together
- * in one ragged batch; a finished row leaves at once and a waiting sample takes its place.
- * Rollouts, evaluation, `r1 run` and r1_generate use this engine.  Results do not depend on the
- * batch: token = f(weights, prompt, sampling, sequence, position). */
+/* engine.h: batched generation: rollouts, evaluation, chat and r1_generate use this engine.
+ *
+ * Requests are submitted and cancelled at any time; r1_engine_step makes one call of the model
+ * with a row for each running sample (more where a draft is verified, see draft.h) and a bounded
+ * number of rows of prompts that are not filled yet, so that requests join and leave between
+ * steps and none waits long for another's prompt.  r1_engine_run is the simple front: a list of
+ * requests, run to their ends.
+ *
+ * Keys and values lie in pages (kv.h).  A prompt is filled once for all its samples, and a prefix
+ * that is stored or being filled is not filled again.  Samples take pages as they grow; when
+ * there is none, stored prefixes go first, then the newest sample gives its pages back and is
+ * computed again later.
+ *
+ * Requests start first come, first served.  Results depend on nothing of this:
+ * token = f(weights, prompt, sampling, sequence, position).
+ *
+ * An engine belongs to one thread.  Callbacks may submit and cancel. */
 #ifndef R1_ENGINE_H
 #define R1_ENGINE_H
 
+#include "engine/draft.h"
 #include "engine/kv.h"
 #include "engine/sampler.h"
+
+/* What one completion took.  Seconds count from r1_engine_submit. */
+typedef struct {
+    int prompt;            /* tokens */
+    int cached;            /* tokens of the prompt whose keys were there */
+    int drafted, accepted; /* tokens by prompt lookup, and those that were right */
+    double queue_s;        /* to the beginning of its work */
+    double first_s;        /* to its first token; 0: none came */
+    double total_s;        /* to its end */
+} r1_usage;
 
 typedef struct {
     int32_t *ids; /* n new tokens, the stop token included */
     float *lp;    /* (n) the sampler's log-probabilities, see sampler.h */
     int n;
     r1_finish finish;
+    r1_usage usage;
 } r1_completion;
 
+/* Called once for each sample when it has ended. */
+typedef void (*r1_finish_fn)(void *ud, int sample, const r1_completion *c);
+
+/* Drafts: while they win, never, or wherever a place is found. */
+typedef enum { R1_SPECULATE_AUTO, R1_SPECULATE_OFF, R1_SPECULATE_ON } r1_speculate;
+
 typedef struct {
-    const int32_t *prompt; /* borrowed */
+    const int32_t *prompt; /* copied */
     int n_prompt;
-    int samples;       /* completions of this prompt */
-    uint64_t sequence; /* identity for the random numbers; sample j uses sequence + j */
-    r1_sampling sampling;
+    int samples;          /* completions of this prompt, 1..65536 */
+    uint64_t sequence;    /* identity for the random numbers; sample j uses sequence + j */
+    r1_sampling sampling; /* its stop strings are copied */
     bool ignore_eos;      /* go on after an end-of-generation token: for measurements */
-    r1_token_fn on_token; /* NULL, or called as tokens come; sample is 0..samples-1 */
+    bool keep; /* keep keys and values of the whole for requests that begin like it: chats */
+    r1_speculate speculate;
+    r1_token_fn
+        on_token; /* NULL, or called as tokens come, when they stand in the completion */
+    r1_finish_fn on_finish; /* NULL, or called at the end of each sample */
     void *ud;
-    r1_completion *out; /* [samples], filled by the engine; r1_engine_free_completions */
+    /* [samples], filled as tokens come and there until the request ends; the caller frees what is
+     * in it: r1_engine_free_completions.  NULL: memory of the engine, gone after on_finish. */
+    r1_completion *out;
 } r1_request;
 
 typedef struct {
-    int max_batch; /* rows that decode together, 1..512 */
+    int max_batch; /* samples that run together, 1..512 */
     int kv_rows;   /* tokens of key/value memory; 0 = max_batch full contexts, bounded */
-    int chunk;     /* prefill rows a step */
+    int chunk;     /* rows of prompts a step, 1..8192 */
+    int queue;     /* requests that may be unfinished, 1 or more; 0 = 1024 */
 } r1_engine_options;
 r1_engine_options r1_engine_default(const r1_model *m);
 
 typedef struct {
-    double prefill_s, decode_s; /* seconds */
+    double prefill_s, decode_s; /* seconds; a step with both is split by its rows */
     int64_t prefill_tokens, decode_tokens;
+    int64_t cached_tokens;     /* of prompts, not filled because their keys were there */
+    int64_t drafted, accepted; /* tokens */
+    int64_t steps, preempted;  /* calls of the model; samples that gave their pages back */
 } r1_engine_stats;
 
 typedef struct r1_engine r1_engine;
 r1_status r1_engine_open(r1_model *m, const r1_engine_options *o, r1_engine **out, r1_err *err);
-void r1_engine_close(r1_engine *e);
+void r1_engine_close(r1_engine *e); /* what is unfinished ends without a callback */
 
-/* Run n requests to their ends.  r1_os_interrupted() cancels what is left (finish CANCELED).
- * R1_EARG: a prompt longer than the context or an id out of range. */
+/* Put a request in the queue; *id (or NULL) names it.  R1_EARG: an option or id out of range, or a
+ * prompt that can never fit; R1_EBUSY: the queue is full. */
+r1_status r1_engine_submit(r1_engine *e, const r1_request *q, uint64_t *id, r1_err *err);
+/* End what is left of a request as CANCELED, in the next step; an id that has ended is no error. */
+void r1_engine_cancel(r1_engine *e, uint64_t id);
+/* One call of the model; *busy: requests are left.  After an error all requests are canceled. */
+r1_status r1_engine_step(r1_engine *e, bool *busy, r1_err *err);
+
+/* Run n requests to their ends; they have `out`.  r1_os_interrupted() cancels what is left (finish
+ * CANCELED).  Errors as r1_engine_submit's, but that a full queue is waited for. */
 r1_status r1_engine_run(r1_engine *e, r1_request *reqs, int n, r1_engine_stats *stats,
                         r1_err *err);
 void r1_engine_free_completions(r1_completion *c, int n);
 
-/* Keep the keys and values of a finished single-sample conversation for the next turn: the next
- * request whose prompt begins with the same tokens skips them.  Dropped after r1_model_refresh. */
+/* Samples that run, and requests that are not finished. */
+void r1_engine_load(const r1_engine *e, int *running, int *requests);
+/* Since r1_engine_open. */
+r1_engine_stats r1_engine_totals(const r1_engine *e);
+
+/* Forget all keys and values; to be called after r1_model_refresh.  Running samples are computed
+ * again. */
 void r1_engine_forget(r1_engine *e);
 
 #endif

@@ -104,6 +104,10 @@ assert abs(math.exp(p["nll"]) / p["perplexity"] - 1) < 1e-6, p' "$TMP/out" "$TMP
     json "o['prompt_tok_s'] > 0 and o['decode_tok_s'] > 0 and o['threads'] == 1"
     json "[b['batch'] for b in o['batched']] == [1, 3] and o['repeats'] == 2 and o['isa']"
     json "all(b['decode_tok_s'] > 0 for b in o['batched'])"
+    json "o['context'] == 1 and o['first_token_s'] > 0 and o['drafted'] == o['accepted'] == 0"
+    expect 0 '' "$R1" bench "$m" -p 16 -n 9 -b 2 -r 2 --context 20 --kv bf16 --speculate on --json
+    json "o['context'] == 20 and o['kv'] == 'BF16' and o['tokens'] == 9"
+    expect_error 'behind 500000' "$R1" bench "$m" -p 16 -n 4 -b 1 --context 500000
     expect 0 '^decode 4 +x 3 +[0-9.]+ tok/s$' "$R1" bench "$m" -p 16 -n 4 -b 3 -r 1
     expect_error 'context' "$R1" bench "$m" -p 1000000 -n 4 -b 1
 

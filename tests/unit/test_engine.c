@@ -16,7 +16,7 @@
 #include "base/os.h"
 #include "engine/engine.h"
 
-enum { VOCAB = 40, CONTEXT = 64, EOS = 33 };
+enum { VOCAB = 40, CONTEXT = 160, EOS = 33 };
 
 static const char tokenizer_json[] =
     "{\"added_tokens\":["
@@ -521,16 +521,16 @@ static void an_interrupt_cancels_what_is_left(void **state)
     run(e, &q, 1, NULL);
     assert_true(r1_os_interrupted());
     r1_os_interrupt_clear();
-    int canceled = 0, never = 0;
+    int canceled = 0, waiting = 0;
     for (int k = 0; k < 16; k++) {
         canceled += out[k].finish == R1_FINISH_CANCELED;
-        never += out[k].n == 0;
+        waiting += out[k].n <= 1; /* first tokens come with the prompt */
         assert_true(out[k].n <= free_run[k].n);
         if (out[k].n > 0)
             assert_memory_equal(out[k].ids, free_run[k].ids,
                                 (size_t)out[k].n * sizeof(int32_t));
     }
-    assert_true(canceled >= 12 && never >= 4);
+    assert_true(canceled >= 12 && waiting >= 12);
     r1_engine_free_completions(out, 16);
     /* The engine is as good as new. */
     q = talk(out, &h);
@@ -554,6 +554,7 @@ static void a_conversation_is_kept(void **state)
     r1_request q = {
         .prompt = ids, .n_prompt = prompt_len[0], .samples = 1, .sampling = plain, .out = &a};
     q.sampling.max_tokens = 6;
+    q.keep = true;
     r1_engine_stats stats;
     run(kept, &q, 1, &stats);
     assert_int_equal(stats.prefill_tokens, prompt_len[0]);
@@ -598,6 +599,261 @@ static void a_conversation_is_kept(void **state)
     r1_engine_close(fresh);
 }
 
+/* ---- Memory, prefixes, drafts ------------------------------------------------------------ */
+
+enum { CROWD = 12, LONG = 100 };
+
+/* Prompts that begin alike, part in the middle of pages, and repeat themselves, so that drafts
+ * are found; two samples each, all of them long. */
+static void crowd(r1_request q[CROWD], int32_t ids[CROWD][50], r1_completion out[2 * CROWD])
+{
+    memset(out, 0, 2 * CROWD * sizeof *out);
+    for (int i = 0; i < CROWD; i++) {
+        for (int t = 0; t < 50; t++)
+            ids[i][t] = t < 40 - i % 3 ? t % 7 : (t + i) % 29;
+        q[i] = (r1_request){.prompt = ids[i],
+                            .n_prompt = 50 - i % 4,
+                            .samples = 2,
+                            .sequence = 10 * (uint64_t)i,
+                            .ignore_eos = true,
+                            .speculate = R1_SPECULATE_OFF,
+                            .sampling = plain,
+                            .out = out + (ptrdiff_t)2 * i};
+        q[i].sampling.max_tokens = LONG - i;
+        q[i].sampling.temperature = i % 2 ? 0.3f : 0;
+    }
+    q[3].sampling.repeat_penalty = 1.2f;
+    q[3].sampling.repeat_last = 10;
+}
+
+/* What ids of the crowd are, by a run with room for everybody. */
+static void crowd_expected(r1_completion expected[2 * CROWD])
+{
+    r1_request q[CROWD];
+    int32_t ids[CROWD][50];
+    r1_engine_stats stats;
+    crowd(q, ids, expected);
+    r1_engine *e = engine(shared, 64, 0, 256);
+    run(e, q, CROWD, &stats);
+    assert_int_equal(stats.preempted, 0);
+    assert_int_equal(stats.drafted, 0);
+    r1_engine_close(e);
+}
+
+static void the_crowd_is_the_same(r1_engine *e, const r1_completion *expected,
+                                  r1_speculate speculate, bool keep, r1_engine_stats *stats)
+{
+    r1_request q[CROWD];
+    int32_t ids[CROWD][50];
+    r1_completion out[2 * CROWD];
+    crowd(q, ids, out);
+    for (int i = 0; i < CROWD; i++) {
+        q[i].speculate = speculate;
+        q[i].keep = keep;
+    }
+    run(e, q, CROWD, stats);
+    for (int i = 0; i < 2 * CROWD; i++)
+        assert_same(&expected[i], &out[i]);
+    r1_engine_free_completions(out, 2 * CROWD);
+}
+
+static void memory_may_be_small(void **state)
+{
+    (void)state;
+    r1_completion expected[2 * CROWD];
+    crowd_expected(expected);
+    r1_engine_stats stats;
+    /* Rows: barely one sample; some; half. */
+    const int rows[] = {150, 320, 1000};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int chunk = 1; chunk <= 256; chunk = chunk == 1 ? 7 : chunk == 7 ? 256 : 257) {
+            r1_engine *e = engine(shared, 64, rows[i], chunk);
+            the_crowd_is_the_same(e, expected, R1_SPECULATE_OFF, false, &stats);
+            if (rows[i] <= 320)
+                assert_true(stats.preempted > 0);
+            the_crowd_is_the_same(e, expected, R1_SPECULATE_ON, true, &stats);
+            assert_true(stats.drafted > stats.accepted && stats.accepted > 0);
+            r1_engine_close(e);
+        }
+    r1_engine_free_completions(expected, 2 * CROWD);
+}
+
+static void drafts_change_nothing_but_speed(void **state)
+{
+    (void)state;
+    r1_completion expected[2 * CROWD];
+    crowd_expected(expected);
+    r1_engine_stats off, on, automatic;
+    r1_engine *e = engine(shared, 2, 0, 256);
+    the_crowd_is_the_same(e, expected, R1_SPECULATE_OFF, false, &off);
+    r1_engine_forget(e);
+    the_crowd_is_the_same(e, expected, R1_SPECULATE_ON, false, &on);
+    r1_engine_forget(e);
+    the_crowd_is_the_same(e, expected, R1_SPECULATE_AUTO, false, &automatic);
+    assert_int_equal(off.decode_tokens, on.decode_tokens);
+    assert_true(on.accepted > 0 && on.steps < off.steps);
+    assert_true(automatic.accepted > 0 && automatic.steps < off.steps);
+    assert_true(automatic.drafted - automatic.accepted < on.drafted - on.accepted);
+    r1_engine_close(e);
+    r1_engine_free_completions(expected, 2 * CROWD);
+}
+
+static void prefixes_are_filled_once(void **state)
+{
+    (void)state;
+    r1_completion expected[2 * CROWD];
+    crowd_expected(expected);
+    r1_engine_stats stats;
+    r1_engine *e = engine(shared, 64, 0, 256);
+    the_crowd_is_the_same(e, expected, R1_SPECULATE_OFF, true, &stats);
+    /* All prompts come at once; the first is filled, the others fill what is different. */
+    assert_true(stats.prefill_tokens < 50 + (CROWD - 1) * 14);
+    int64_t first = stats.prefill_tokens;
+    the_crowd_is_the_same(e, expected, R1_SPECULATE_OFF, true, &stats);
+    assert_int_equal(stats.prefill_tokens, CROWD); /* for the logits */
+    r1_engine_forget(e);
+    the_crowd_is_the_same(e, expected, R1_SPECULATE_OFF, false, &stats);
+    assert_int_equal(stats.prefill_tokens, first);
+    /* What others shared stayed, the rest is gone. */
+    the_crowd_is_the_same(e, expected, R1_SPECULATE_OFF, false, &stats);
+    assert_true(stats.prefill_tokens > CROWD && stats.prefill_tokens < first);
+    r1_engine_close(e);
+    r1_engine_free_completions(expected, 2 * CROWD);
+}
+
+/* ---- Step by step ------------------------------------------------------------------------ */
+
+typedef struct {
+    r1_completion seen[2 * CROWD]; /* what came at the end */
+    int ended[2 * CROWD];
+    int base; /* of a request's samples */
+    int n;
+} endings;
+
+typedef struct {
+    endings *all;
+    int base;
+} ending;
+
+static void on_finish(void *ud, int sample, const r1_completion *c)
+{
+    const ending *to = ud;
+    int at = to->base + sample;
+    to->all->ended[at]++;
+    to->all->n++;
+    r1_completion *copy = &to->all->seen[at];
+    *copy = *c;
+    copy->ids = malloc((size_t)c->n * sizeof *c->ids + 1);
+    copy->lp = malloc((size_t)c->n * sizeof *c->lp + 1);
+    assert_non_null(copy->ids);
+    assert_non_null(copy->lp);
+    if (c->n > 0) {
+        memcpy(copy->ids, c->ids, (size_t)c->n * sizeof *c->ids);
+        memcpy(copy->lp, c->lp, (size_t)c->n * sizeof *c->lp);
+    }
+}
+
+/* Requests join in different steps and one is cancelled in the middle. */
+static void requests_come_and_go(void **state)
+{
+    (void)state;
+    r1_completion expected[2 * CROWD], unused[2 * CROWD];
+    crowd_expected(expected);
+    r1_request q[CROWD];
+    int32_t ids[CROWD][50];
+    crowd(q, ids, unused);
+    endings all = {0};
+    ending to[CROWD];
+    uint64_t id[CROWD];
+    r1_err err = {0};
+    bool busy = true;
+    r1_engine *e = engine(shared, 5, 900, 16);
+    assert_int_equal(r1_engine_step(e, &busy, &err), R1_OK);
+    assert_false(busy);
+    int joined = 0, steps = 0, running = 0, requests = 0;
+    do {
+        if (steps % 17 == 0 && joined < CROWD) {
+            to[joined] = (ending){&all, 2 * joined};
+            q[joined].out = NULL;
+            q[joined].on_finish = on_finish;
+            q[joined].ud = &to[joined];
+            q[joined].speculate = (r1_speculate)(joined % 3);
+            char stop[] = "\1";
+            const char *stops[] = {stop};
+            q[joined].sampling.stop = stops;
+            q[joined].sampling.n_stop = 1;
+            assert_int_equal(r1_engine_submit(e, &q[joined], &id[joined], &err), R1_OK);
+            stop[0] = 'a'; /* it was copied, as the prompt was */
+            memset(ids[joined], 0, sizeof ids[joined]);
+            joined++;
+        }
+        if (steps == 60)
+            r1_engine_cancel(e, id[3]);
+        if (steps == 90)
+            r1_engine_forget(e);
+        assert_int_equal(r1_engine_step(e, &busy, &err), R1_OK);
+        r1_engine_load(e, &running, &requests);
+        assert_true(running <= 5 && requests <= joined && busy == (requests > 0));
+        steps++;
+    } while (busy || joined < CROWD);
+    r1_engine_cancel(e, id[0]); /* long gone */
+    assert_int_equal(all.n, 2 * CROWD);
+    int canceled = 0;
+    for (int i = 0; i < 2 * CROWD; i++) {
+        const r1_completion *c = &all.seen[i];
+        assert_int_equal(all.ended[i], 1);
+        assert_int_equal(c->usage.prompt, q[i / 2].n_prompt);
+        assert_true(c->usage.cached < c->usage.prompt + (i % 2) && c->usage.queue_s >= 0);
+        assert_true(c->n == 0 || c->usage.first_s >= c->usage.queue_s * (i % 2 == 0));
+        assert_true(c->usage.total_s >= c->usage.first_s);
+        assert_true(c->usage.accepted <= c->usage.drafted);
+        if (i / 2 == 3 && c->finish == R1_FINISH_CANCELED) {
+            canceled++;
+            assert_true(c->n < expected[i].n);
+            assert_memory_equal(c->ids, expected[i].ids, (size_t)c->n * sizeof *c->ids);
+        } else {
+            assert_same(&expected[i], c);
+        }
+        free(c->ids);
+        free(c->lp);
+    }
+    assert_int_equal(canceled, 2);
+    r1_engine_close(e);
+    r1_engine_free_completions(expected, 2 * CROWD);
+}
+
+static void the_queue_is_bounded(void **state)
+{
+    (void)state;
+    r1_completion expected[2 * CROWD], unused[2 * CROWD];
+    crowd_expected(expected);
+    const r1_engine_options o = {.max_batch = 4, .chunk = 256, .queue = 3};
+    r1_engine *e;
+    r1_err err = {0};
+    assert_int_equal(r1_engine_open(shared, &o, &e, &err), R1_OK);
+    r1_request q[CROWD];
+    int32_t ids[CROWD][50];
+    crowd(q, ids, unused);
+    endings all = {0};
+    ending to = {&all, 0};
+    for (int i = 0; i < 3; i++) {
+        q[i].out = NULL;
+        q[i].on_finish = on_finish;
+        q[i].ud = &to;
+        assert_int_equal(r1_engine_submit(e, &q[i], NULL, &err), R1_OK);
+    }
+    assert_int_equal(r1_engine_submit(e, &q[3], NULL, &err), R1_EBUSY);
+    assert_non_null(strstr(err.msg, "3 requests"));
+    bool busy;
+    assert_int_equal(r1_engine_step(e, &busy, &err), R1_OK);
+    r1_engine_close(e); /* in the middle: no callback */
+    assert_int_equal(all.n, 0);
+    assert_int_equal(r1_engine_open(shared, &o, &e, &err), R1_OK);
+    the_crowd_is_the_same(e, expected, R1_SPECULATE_OFF, false, NULL); /* it waits */
+    r1_engine_close(e);
+    r1_engine_free_completions(expected, 2 * CROWD);
+}
+
 /* ---- Mistakes ---------------------------------------------------------------------------- */
 
 static void expect_refusal(r1_engine *e, r1_request q, const char *word)
@@ -617,7 +873,7 @@ static void mistakes(void **state)
         .prompt = ids, .n_prompt = 4, .samples = 1, .sampling = plain, .out = &out};
     r1_request q = good;
     q.n_prompt = CONTEXT;
-    expect_refusal(e, q, "context of 64");
+    expect_refusal(e, q, "context of 160");
     q.n_prompt = 8;
     expect_refusal(small, q, "context of 8");
     q.n_prompt = 0;
@@ -642,11 +898,16 @@ static void mistakes(void **state)
     run(e, NULL, 0, NULL);
 
     r1_engine *none = NULL;
+    q = good;
+    q.samples = 65537;
+    expect_refusal(e, q, "65537 samples");
+
     const r1_engine_options bad[] = {
         {.max_batch = 0, .chunk = 1},
         {.max_batch = 513, .chunk = 1},
         {.max_batch = 1, .chunk = 0},
         {.max_batch = 1, .chunk = 1, .kv_rows = -1},
+        {.max_batch = 1, .chunk = 1, .queue = -1},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(r1_engine_open(shared, &bad[i], &none, &err), R1_EARG);
@@ -718,6 +979,11 @@ int main(void)
         cmocka_unit_test(a_listener_stops_its_sample),
         cmocka_unit_test(an_interrupt_cancels_what_is_left),
         cmocka_unit_test(a_conversation_is_kept),
+        cmocka_unit_test(memory_may_be_small),
+        cmocka_unit_test(drafts_change_nothing_but_speed),
+        cmocka_unit_test(prefixes_are_filled_once),
+        cmocka_unit_test(requests_come_and_go),
+        cmocka_unit_test(the_queue_is_bounded),
         cmocka_unit_test(mistakes),
         cmocka_unit_test(public_calls),
     };
