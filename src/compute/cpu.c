@@ -124,7 +124,7 @@ static void cpu_zero(r1_backend *b, r1_tensor y)
 static r1_status cpu_pack(r1_backend *b, r1_packed **p, r1_tensor w, r1_dtype as,
                           bool transpose, r1_err *err)
 {
-    return r1_matmul_pack(b->pool, p, w, as, transpose, err);
+    return r1_matmul_pack(b->pool, of(b)->isa, p, w, as, transpose, err);
 }
 
 static void cpu_pack_free(r1_backend *b, r1_packed *p)

@@ -43,20 +43,12 @@ static void decode_q2_k(const uint8_t *b, float *y)
     }
 }
 
-/* Scale s (0..15) of a Q3_K block: low nibbles in 8 bytes, upper two bits in the next 4. */
-static int scale_q3_k(const uint8_t *packed, int s)
-{
-    int low = packed[s % 8] >> (s / 8 * 4) & 15;
-    int high = packed[8 + s % 4] >> (s / 4 * 2) & 3;
-    return (low | (high << 4)) - 32;
-}
-
 static void decode_q3_k(const uint8_t *b, float *y)
 {
     const uint8_t *highest = b, *packed = b + 32, *scales = b + 96;
     float d = load_f16(b + 108);
     for (int s = 0; s < BLOCK / 16; s++) {
-        float scale = d * (float)scale_q3_k(scales, s);
+        float scale = d * (float)r1_kquant_scale_q3_k(scales, s);
         const uint8_t *low = packed + s / 8 * 32 + s % 2 * 16, *high = highest + s % 2 * 16;
         for (int i = 0; i < 16; i++) {
             int q = (low[i] >> (s % 8 / 2 * 2) & 3) | (high[i] >> (s / 2) & 1) << 2;

@@ -36,4 +36,12 @@ static inline void r1_kquant_scale_min(const uint8_t *packed, int j, int *scale,
     }
 }
 
+/* Scale j (0..15) of a Q3_K block: low nibbles in 8 bytes, upper two bits in the next 4. */
+static inline int r1_kquant_scale_q3_k(const uint8_t *packed, int j)
+{
+    int low = packed[j % 8] >> (j / 8 * 4) & 15;
+    int high = packed[8 + j % 4] >> (j / 4 * 2) & 3;
+    return (low | (high << 4)) - 32;
+}
+
 #endif

@@ -7,109 +7,110 @@
 #include "base/mem.h"
 #include "compute/quant.h"
 
-static const r1_matmul_kernels *kernels_of(r1_isa isa)
+/* The kernels of an instruction set. */
+typedef struct {
+    const r1_matmul_kernels *floats;
+    const r1_block_kernels *blocks;
+} kernels;
+
+static kernels kernels_of(r1_isa isa)
 {
 #if defined(__x86_64__)
     if (isa == R1_ISA_AVX512BF16)
-        return &r1_matmul_kernels_avx512bf16;
+        return (kernels){&r1_matmul_kernels_avx512bf16, &r1_block_kernels_avx512bf16};
     if (isa == R1_ISA_AVX512)
-        return &r1_matmul_kernels_avx512;
+        return (kernels){&r1_matmul_kernels_avx512, &r1_block_kernels_avx512};
     if (isa == R1_ISA_AVX2)
-        return &r1_matmul_kernels_avx2;
+        return (kernels){&r1_matmul_kernels_avx2, &r1_block_kernels_avx2};
 #endif
     (void)isa;
-    return &r1_matmul_kernels_scalar;
+    return (kernels){&r1_matmul_kernels_scalar, &r1_block_kernels_scalar};
 }
 
-/* The block formats that have a layout and a kernel of their own. */
 static bool is_block(r1_dtype t)
 {
-    return t == R1_Q8_0 || t == R1_Q4_0 || t == R1_Q4_1;
+    return r1_tensor_traits(t)->block > 1;
 }
 
 /* ---- Packing ----------------------------------------------------------------------------- */
 
 typedef struct {
+    kernels k;
     r1_packed *p;
     r1_tensor w;
     bool transpose;
 } pack_job;
 
-/* Inputs [k0,k0+n) of output o of w (or of w^T), as F32. */
-static void read_weights(const pack_job *j, int64_t o, int64_t k0, int64_t n, float *out)
+static const char *row_at(r1_tensor w, int64_t row)
 {
-    const r1_dtype_traits *t = r1_tensor_traits(j->w.dtype);
-    const char *base = j->w.data;
-    size_t row = (size_t)(j->w.stride0 / t->block) * (size_t)t->bytes;
-    if (!j->transpose) {
-        r1_quant_decode(j->w.dtype, base + (size_t)o * row + (size_t)(k0 / t->block * t->bytes),
-                        out, n);
-        return;
-    }
-    for (int64_t k = 0; k < n; k++)
-        r1_quant_decode(j->w.dtype, base + (size_t)(k0 + k) * row + (size_t)(o * t->bytes),
-                        out + k, 1);
+    return (const char *)w.data + r1_tensor_bytes(w.dtype, row * w.stride0);
 }
 
-/* Element (k, lane) of a float panel. */
-static void put_float(r1_packed *p, uint8_t *panel, int64_t k, int lane, float v)
+/* n weights of w (block formats: whole blocks) as dtype `as`. */
+static void read_weights(const pack_job *j, const char *from, int64_t n, void *out)
 {
-    if (p->dtype == R1_F32) {
-        ((float *)(void *)panel)[k * R1_PANEL + lane] = v;
+    enum { STEP = 256 };
+    const r1_dtype as = j->p->dtype;
+    if (j->w.dtype == R1_F32 || j->w.dtype == R1_BF16 || j->w.dtype == R1_F16) {
+        j->k.floats->convert(out, as, from, j->w.dtype, n);
         return;
     }
-    ((uint16_t *)(void *)panel)[(k / 2 * R1_PANEL + lane) * 2 + k % 2] = r1_bf16_from_f32(v);
+    float part[STEP];
+    for (int64_t i = 0; i < n; i += STEP) {
+        int64_t m = n - i < STEP ? n - i : STEP;
+        r1_quant_decode(j->w.dtype, from + r1_tensor_bytes(j->w.dtype, i), part, m);
+        j->k.floats->convert((char *)out + r1_tensor_bytes(as, i), as, part, R1_F32, m);
+    }
 }
 
-static void pack_float_panel(const pack_job *j, int64_t panel)
+/* n inputs of a lane, dtype F32 or BF16, to inputs [k0,k0+n) of a panel; k0 is even. */
+static void put_lane(uint8_t *panel, r1_dtype t, int lane, int64_t k0, int64_t n,
+                     const void *from)
 {
-    enum { STEP = 256 }; /* whole blocks of any format */
-    r1_packed *p = j->p;
-    uint8_t *at = p->data + (size_t)panel * p->panel_bytes;
-    int64_t o0 = panel * R1_PANEL;
-    int lanes = (int)(p->outputs - o0 < R1_PANEL ? p->outputs - o0 : R1_PANEL);
-    if (j->transpose && j->w.dtype == R1_F32) { /* 16 neighbours of a row of w: no gather */
-        for (int64_t k = 0; k < p->inputs; k++)
-            for (int i = 0; i < lanes; i++)
-                put_float(p, at, k, i, ((const float *)j->w.data)[k * j->w.stride0 + o0 + i]);
+    uint32_t *to = (uint32_t *)(void *)panel + lane;
+    if (t == R1_F32) {
+        const uint32_t *word = from;
+        for (int64_t k = 0; k < n; k++)
+            to[(k0 + k) * R1_PANEL] = word[k];
         return;
     }
-    float block[STEP];
-    for (int i = 0; i < lanes; i++)
-        for (int64_t k0 = 0; k0 < p->inputs; k0 += STEP) {
-            int64_t n = p->inputs - k0 < STEP ? p->inputs - k0 : STEP;
-            read_weights(j, o0 + i, k0, n, block);
-            for (int64_t k = 0; k < n; k++)
-                put_float(p, at, k0 + k, i, block[k]);
-        }
+    const uint16_t *half = from;
+    for (int64_t k = 0; k < n; k += 2)
+        to[(k0 + k) / 2 * R1_PANEL] = half[k] | (k + 1 < n ? (uint32_t)half[k + 1] << 16 : 0);
 }
 
-static void pack_block_panel(const pack_job *j, int64_t panel)
+/* The panel that begins with row (transposed: column) o of a float weight. */
+static void pack_float_panel(const pack_job *j, uint8_t *to, int64_t o, int lanes)
 {
+    enum { STEP = 256 }; /* inputs of all lanes before the next */
     const r1_packed *p = j->p;
-    const r1_dtype_traits *t = r1_tensor_traits(p->dtype);
-    const int64_t blocks = p->inputs / 32;
-    const bool has_min = p->dtype == R1_Q4_1, q8 = p->dtype == R1_Q8_0;
-    const size_t q_bytes = q8 ? 32 * R1_PANEL : 16 * R1_PANEL;
-    uint16_t *scale = (uint16_t *)(void *)(p->data + (size_t)panel * p->panel_bytes);
-    uint16_t *min = scale + blocks * R1_PANEL;
-    uint8_t *q = (uint8_t *)(void *)(has_min ? min + blocks * R1_PANEL : min);
-    for (int lane = 0; lane < R1_PANEL; lane++) {
-        int64_t o = panel * R1_PANEL + lane;
-        if (o >= p->outputs)
-            break;
-        const uint8_t *row = (const uint8_t *)j->w.data +
-                             (size_t)o * (size_t)(j->w.stride0 / 32) * (size_t)t->bytes;
-        for (int64_t b = 0; b < blocks; b++) {
-            const uint8_t *src = row + (size_t)b * (size_t)t->bytes;
-            memcpy(&scale[b * R1_PANEL + lane], src, 2);
-            if (has_min)
-                memcpy(&min[b * R1_PANEL + lane], src + 2, 2);
-            src += has_min ? 4 : 2;
-            uint8_t *to = q + (size_t)b * q_bytes;
-            for (int i = 0; i < (q8 ? 32 : 16); i++)
-                to[(i / 4 * R1_PANEL + lane) * 4 + i % 4] =
-                    (uint8_t)(q8 ? src[i] ^ 0x80 : src[i]);
+    uint32_t part[STEP]; /* F32 or BF16 */
+    if (!j->transpose) {
+        for (int64_t k = 0; k < p->inputs; k += STEP) {
+            int64_t n = p->inputs - k < STEP ? p->inputs - k : STEP;
+            for (int i = 0; i < lanes; i++) {
+                read_weights(j, row_at(j->w, o + i) + r1_tensor_bytes(j->w.dtype, k), n, part);
+                put_lane(to, p->dtype, i, k, n, part);
+            }
+        }
+        return;
+    }
+    for (int64_t k = 0; k < p->inputs; k += 2) { /* 16 neighbours of a row lie together */
+        uint32_t row[2][R1_PANEL] = {{0}};
+        const int n = p->inputs - k < 2 ? 1 : 2;
+        for (int i = 0; i < n; i++)
+            read_weights(j, row_at(j->w, k + i) + r1_tensor_bytes(j->w.dtype, o), lanes,
+                         row[i]);
+        if (p->dtype == R1_F32) {
+            memcpy(to + (size_t)k * sizeof row[0], row, (size_t)n * sizeof row[0]);
+            continue;
+        }
+        uint16_t first[R1_PANEL], second[R1_PANEL];
+        memcpy(first, row[0], sizeof first);
+        memcpy(second, row[1], sizeof second);
+        for (int i = 0; i < R1_PANEL; i++) {
+            uint32_t pair = first[i] | (uint32_t)second[i] << 16;
+            memcpy(to + (size_t)(k / 2 * R1_PANEL + i) * 4, &pair, sizeof pair);
         }
     }
 }
@@ -118,12 +119,24 @@ static void pack_panels(void *ud, int thread, int64_t begin, int64_t end)
 {
     (void)thread;
     const pack_job *j = ud;
+    const r1_packed *p = j->p;
     for (int64_t i = begin; i < end; i++) {
-        if (is_block(j->p->dtype))
-            pack_block_panel(j, i);
+        uint8_t *to = p->data + (size_t)i * p->panel_bytes;
+        const int64_t o = i * R1_PANEL, left = p->outputs - o;
+        const int lanes = (int)(left < R1_PANEL ? left : R1_PANEL);
+        if (is_block(p->dtype))
+            r1_block_pack(to, p->dtype, row_at(j->w, o),
+                          r1_tensor_bytes(p->dtype, j->w.stride0), lanes, p->inputs);
         else
-            pack_float_panel(j, i);
+            pack_float_panel(j, to, o, lanes);
     }
+}
+
+static size_t panel_bytes(r1_dtype t, int64_t depth)
+{
+    if (is_block(t))
+        return r1_block_sections_of(r1_block_format_of(t), depth).end;
+    return r1_tensor_bytes(t, depth * R1_PANEL);
 }
 
 /* An empty pack of the given shape. */
@@ -136,8 +149,7 @@ static r1_status make_packed(r1_packed **out, r1_dtype dtype, int64_t outputs, i
     p->inputs = inputs;
     p->depth = dtype == R1_BF16 ? (inputs + 1) / 2 * 2 : inputs;
     p->panels = (outputs + R1_PANEL - 1) / R1_PANEL;
-    const r1_dtype_traits *t = r1_tensor_traits(dtype);
-    p->panel_bytes = (size_t)(p->depth / t->block) * (size_t)t->bytes * R1_PANEL;
+    p->panel_bytes = panel_bytes(dtype, p->depth);
     void *data = NULL;
     r1_status s = r1_mem_mul((size_t)p->panels, p->panel_bytes, &p->bytes)
                       ? r1_mem_large(p->bytes, &data, err)
@@ -152,21 +164,20 @@ static r1_status make_packed(r1_packed **out, r1_dtype dtype, int64_t outputs, i
     return R1_OK;
 }
 
-r1_status r1_matmul_pack(r1_pool *pool, r1_packed **p, r1_tensor w, r1_dtype as, bool transpose,
-                         r1_err *err)
+r1_status r1_matmul_pack(r1_pool *pool, r1_isa isa, r1_packed **p, r1_tensor w, r1_dtype as,
+                         bool transpose, r1_err *err)
 {
     int64_t outputs = transpose ? w.shape[1] : w.shape[0];
     int64_t inputs = transpose ? w.shape[0] : w.shape[1];
     r1_assert(w.rank == 2);
-    r1_assert(as == R1_F32 || as == R1_BF16 ||
-              (as == w.dtype && !transpose && inputs % r1_tensor_traits(as)->block == 0));
-    r1_assert(!transpose || r1_tensor_traits(w.dtype)->block == 1);
-    if (as != R1_BF16 && !is_block(as))
+    r1_assert(as == R1_F32 || as == R1_BF16 || (as == w.dtype && !transpose));
+    r1_assert(!transpose || !is_block(w.dtype));
+    if (is_block(as) && !r1_block_can_pack(as, inputs))
         as = R1_F32;
     if (!*p)
         R1_TRY(make_packed(p, as, outputs, inputs, err));
     r1_assert((*p)->dtype == as && (*p)->outputs == outputs && (*p)->inputs == inputs);
-    pack_job job = {*p, w, transpose};
+    pack_job job = {kernels_of(isa), *p, w, transpose};
     r1_pool_for(pool, (*p)->panels, 4, pack_panels, &job);
     return R1_OK;
 }
@@ -201,7 +212,7 @@ void r1_matmul_scratch_release(r1_matmul_scratch *s)
 /* ---- Inputs in the form that the kernels read -------------------------------------------- */
 
 typedef struct {
-    const r1_matmul_kernels *k;
+    kernels k;
     r1_tensor x;
     r1_dtype to; /* F32, BF16, or Q8_0 for blocks */
     int64_t depth;
@@ -212,43 +223,48 @@ static void convert_rows(void *ud, int thread, int64_t begin, int64_t end)
 {
     (void)thread;
     input_job *j = ud;
-    const int64_t k = j->x.shape[1], blocks = k / 32;
+    const int64_t k = j->x.shape[1], blocks = k / R1_BLOCK;
     const size_t size = (size_t)r1_tensor_traits(j->x.dtype)->bytes;
     for (int64_t i = begin; i < end; i++) {
         const char *x = (const char *)j->x.data + (size_t)(i * j->x.stride0) * size;
-        if (j->to == R1_Q8_0)
-            j->k->quantize(x, j->x.dtype, k, (int8_t *)(uintptr_t)j->in.x + i * 2 * k,
-                           (float *)(uintptr_t)j->in.scale + i * blocks,
-                           (float *)(uintptr_t)j->in.sum + i * blocks,
-                           (int32_t *)(uintptr_t)j->in.isum + i * 2 * blocks);
-        else
-            j->k->convert((char *)(uintptr_t)j->in.x +
-                              (size_t)(i * j->depth * r1_tensor_traits(j->to)->bytes),
-                          j->to, x, j->x.dtype, k);
+        if (j->to == R1_Q8_0) {
+            const int64_t group = i / R1_TILE_ROWS * R1_TILE_ROWS;
+            const int64_t at = group * blocks + i - group; /* of the row's first block */
+            j->k.blocks->quantize(x, j->x.dtype, k, (int8_t *)(uintptr_t)j->in.q + at * 64,
+                                  (float *)(uintptr_t)j->in.scale + at,
+                                  (float *)(uintptr_t)j->in.sum + at * 3,
+                                  (int32_t *)(uintptr_t)j->in.isum + at * 3);
+        } else
+            j->k.floats->convert((char *)(uintptr_t)j->in.x +
+                                     (size_t)(i * j->depth * r1_tensor_traits(j->to)->bytes),
+                                 j->to, x, j->x.dtype, k);
     }
 }
 
 /* BF16 weights see BF16 values; F32 inputs are rounded first when the kernel reads F32. */
-static r1_matmul_in make_input(r1_pool *pool, const r1_matmul_kernels *k, r1_matmul_scratch *s,
-                               r1_tensor x, r1_dtype weights, int64_t depth)
+static r1_matmul_in make_input(r1_pool *pool, kernels k, r1_matmul_scratch *s, r1_tensor x,
+                               r1_dtype weights, int64_t depth)
 {
     const int64_t n = x.shape[0];
     input_job j = {.k = k, .x = x, .depth = depth};
-    j.to = is_block(weights) ? R1_Q8_0 : weights == R1_BF16 && k->wants_bf16 ? R1_BF16 : R1_F32;
-    if (weights == R1_BF16 && x.dtype == R1_F32 && !k->wants_bf16) {
+    j.to = is_block(weights)                            ? R1_Q8_0
+           : weights == R1_BF16 && k.floats->wants_bf16 ? R1_BF16
+                                                        : R1_F32;
+    if (weights == R1_BF16 && x.dtype == R1_F32 && !k.floats->wants_bf16) {
         input_job round = {.k = k, .x = x, .to = R1_BF16, .depth = x.shape[1]};
         round.in.x = grow(s, 3, (size_t)(n * x.shape[1]) * 2);
         r1_pool_for(pool, n, 16, convert_rows, &round);
         j.x = r1_tensor_2d((void *)(uintptr_t)round.in.x, R1_BF16, n, x.shape[1]);
     }
     if (j.to == R1_Q8_0) {
-        int64_t blocks = depth / 32;
-        char *at = grow(s, 2, (size_t)n * (size_t)(2 * depth + blocks * 16));
-        j.in = (r1_matmul_in){.scale = (const float *)(const void *)at,
-                              .sum = (const float *)(const void *)at + n * blocks,
-                              .isum = (const int32_t *)(const void *)at + 2 * n * blocks,
-                              .x = at + (size_t)(n * blocks * 16),
-                              .stride = 2 * depth};
+        const int64_t rows = (n + R1_TILE_ROWS - 1) / R1_TILE_ROWS * R1_TILE_ROWS;
+        const int64_t blocks = rows * (depth / R1_BLOCK);
+        int8_t *at = grow(s, 2, (size_t)(blocks * (64 + 7 * 4)));
+        float *scale = (float *)(void *)(at + 64 * blocks);
+        j.in = (r1_matmul_in){.q = at,
+                              .scale = scale,
+                              .sum = scale + blocks,
+                              .isum = (const int32_t *)(const void *)(scale + 4 * blocks)};
     } else if (j.x.dtype == j.to && x.shape[1] == depth) {
         j.in = (r1_matmul_in){.x = j.x.data, .stride = j.x.stride0};
         return j.in;
@@ -270,67 +286,90 @@ static r1_matmul_in make_input(r1_pool *pool, const r1_matmul_kernels *k, r1_mat
 
 /* ---- Tiles ------------------------------------------------------------------------------- */
 
-enum { MAX_MANY = 8, ROW_TILE = 120 }; /* rows whose inputs stay in the second-level cache */
+enum {
+    MAX_MANY = 8,
+    MAX_TILE = 120, /* rows whose inputs stay in the second-level cache */
+    FEW_ROWS = 2    /* which wait for memory: the threads share the weights to the panel */
+};
 
 typedef struct {
-    const r1_matmul_kernels *k;
+    kernels k;
     const r1_tensor *y;
     r1_packed *const *w;
     const r1_matmul_in *in[MAX_MANY];
-    int64_t first[MAX_MANY + 1]; /* first panel group of each weight */
+    int64_t first[MAX_MANY + 1]; /* first unit of each weight within a tile of rows */
     int n;
-    int64_t rows;
+    int64_t rows, tile; /* rows, and how many of them a unit takes */
+    int64_t group;      /* panels a unit takes */
     bool add;
 } tile_job;
 
-/* One group of panels of weight i against rows [row,end). */
-static void run_group(const tile_job *j, int i, int64_t group, int64_t row, int64_t end)
+/* Panels [panel,last) of weight i against rows [row,end). */
+static void run_panels(const tile_job *j, int i, int64_t panel, int64_t last, int64_t row,
+                       int64_t end)
 {
-    float c[6 * 4 * R1_PANEL];
-    const r1_matmul_kernels *k = j->k;
+    _Alignas(64) float c[R1_TILE_ROWS * R1_TILE_PANELS * R1_PANEL];
     const r1_packed *w = j->w[i];
+    const bool block = is_block(w->dtype);
+    const r1_matmul_tile_fn tile = (block ? j->k.blocks->tile : j->k.floats->tile)[w->dtype];
+    const int max_rows = block ? j->k.blocks->max_rows : j->k.floats->max_rows;
+    const int max_panels = block ? j->k.blocks->max_panels : j->k.floats->max_panels;
     const r1_tensor *y = &j->y[i];
     const size_t size = y->dtype == R1_F32 ? 4 : 2;
-    for (; row < end; row += k->max_rows) {
-        int nr = (int)(end - row < k->max_rows ? end - row : k->max_rows);
-        int64_t panel = group * k->max_panels;
-        while (panel < w->panels && panel < (group + 1) * k->max_panels) {
-            int np = w->panels - panel >= k->max_panels ? k->max_panels : 1;
-            k->tile[w->dtype](c, j->in[i], row, nr, w->data + (size_t)panel * w->panel_bytes,
-                              w->panel_bytes, np, w->depth);
-            int64_t o = panel * R1_PANEL;
-            int64_t cols = w->outputs - o < np * R1_PANEL ? w->outputs - o : np * R1_PANEL;
-            k->store((char *)y->data + (size_t)(row * y->stride0 + o) * size, y->dtype,
-                     y->stride0, c, np * R1_PANEL, nr, cols, j->add);
-            panel += np;
+    while (panel < last) {
+        const int np = last - panel >= max_panels ? max_panels : 1;
+        const int64_t o = panel * R1_PANEL, left = w->outputs - o;
+        const int64_t cols = left < np * R1_PANEL ? left : np * R1_PANEL;
+        const uint8_t *data = w->data + (size_t)panel * w->panel_bytes;
+        for (int64_t r = row; r < end; r += max_rows) {
+            int nr = (int)(end - r < max_rows ? end - r : max_rows);
+            tile(c, j->in[i], r, nr, data, w->panel_bytes, np, w->depth);
+            j->k.floats->store((char *)y->data + (size_t)(r * y->stride0 + o) * size, y->dtype,
+                               y->stride0, c, np * R1_PANEL, nr, cols, j->add);
         }
+        panel += np;
     }
 }
 
-static void run_tiles(void *ud, int thread, int64_t begin, int64_t end)
+static void run_units(void *ud, int thread, int64_t begin, int64_t end)
 {
     (void)thread;
     const tile_job *j = ud;
-    const int64_t groups = j->first[j->n];
-    for (int64_t at = begin; at < end; at++) {
-        int64_t tile = at / groups, group = at % groups;
+    const int64_t units = j->first[j->n];
+    while (begin < end) {
+        const int64_t at = begin % units, row = begin / units * j->tile;
         int i = 0;
-        while (group >= j->first[i + 1])
+        while (at >= j->first[i + 1])
             i++;
-        int64_t row = tile * ROW_TILE;
-        run_group(j, i, group - j->first[i], row,
-                  row + ROW_TILE < j->rows ? row + ROW_TILE : j->rows);
+        /* Neighbours within a weight and a tile of rows go together. */
+        int64_t next = at + end - begin;
+        next = next < j->first[i + 1] ? next : j->first[i + 1];
+        const int64_t panel = (at - j->first[i]) * j->group,
+                      last = (next - j->first[i]) * j->group;
+        run_panels(j, i, panel, last < j->w[i]->panels ? last : j->w[i]->panels, row,
+                   row + j->tile < j->rows ? row + j->tile : j->rows);
+        begin += next - at;
     }
 }
 
+/* Cut the job into units: enough of them for every thread to have the same share. */
 static void run_job(r1_pool *pool, tile_job *j)
 {
+    const int64_t threads = r1_pool_threads(pool), enough = 16 * threads;
+    j->group = j->rows <= FEW_ROWS ? 2 : R1_TILE_PANELS;
     for (int i = 0; i < j->n; i++)
-        j->first[i + 1] =
-            j->first[i] + (j->w[i]->panels + j->k->max_panels - 1) / j->k->max_panels;
-    int64_t units = (j->rows + ROW_TILE - 1) / ROW_TILE * j->first[j->n];
-    int64_t grain = units / (r1_pool_threads(pool) * 8); /* a few claims a thread */
-    r1_pool_for(pool, units, grain > 1 ? grain : 1, run_tiles, j);
+        j->first[i + 1] = j->first[i] + (j->w[i]->panels + j->group - 1) / j->group;
+    const int64_t across = j->first[j->n], least = (j->rows + MAX_TILE - 1) / MAX_TILE,
+                  most = (j->rows + 2 * R1_TILE_ROWS - 1) / (2 * R1_TILE_ROWS);
+    int64_t tiles = (enough + across - 1) / across;
+    tiles = tiles > most ? most : tiles;
+    tiles = tiles < least ? least : tiles;
+    j->tile = (j->rows + tiles - 1) / tiles;
+    j->tile = (j->tile + R1_TILE_ROWS - 1) / R1_TILE_ROWS * R1_TILE_ROWS;
+    const int64_t units = (j->rows + j->tile - 1) / j->tile * across;
+    int64_t chunks = units / (6 * threads); /* a thread */
+    chunks = threads * (chunks < 1 ? 1 : chunks > 8 ? 8 : chunks);
+    r1_pool_for(pool, units, (units + chunks - 1) / chunks, run_units, j);
 }
 
 void r1_matmul_run(r1_pool *pool, r1_isa isa, r1_matmul_scratch *s, const r1_tensor *y,
@@ -358,7 +397,7 @@ void r1_matmul_run(r1_pool *pool, r1_isa isa, r1_matmul_scratch *s, const r1_ten
 /* ---- Gradient of a weight ---------------------------------------------------------------- */
 
 typedef struct {
-    const r1_matmul_kernels *k;
+    kernels k;
     r1_tensor from; /* (N,M) */
     r1_packed *panels;
     void *rows; /* (M,depth) F32 or BF16 */
@@ -408,16 +447,16 @@ static void turn_panels(void *ud, int thread, int64_t begin, int64_t end)
         const char *from = (const char *)j->from.data + (size_t)c * size;
         if (j->panels->dtype == R1_F32) {
             for (int64_t i = 0; i < n; i++)
-                j->k->convert((float *)(void *)at + i * R1_PANEL, R1_F32,
-                              from + (size_t)(i * stride) * size, j->from.dtype, lanes);
+                j->k.floats->convert((float *)(void *)at + i * R1_PANEL, R1_F32,
+                                     from + (size_t)(i * stride) * size, j->from.dtype, lanes);
             continue;
         }
         uint16_t row[2][R1_PANEL];
         for (int64_t i = 0; i < n; i += 2) {
             memset(row, 0, sizeof row);
             for (int64_t k = 0; k < 2 && i + k < n; k++)
-                j->k->convert(row[k], R1_BF16, from + (size_t)((i + k) * stride) * size,
-                              j->from.dtype, lanes);
+                j->k.floats->convert(row[k], R1_BF16, from + (size_t)((i + k) * stride) * size,
+                                     j->from.dtype, lanes);
             uint16_t *to = (uint16_t *)(void *)at + i * R1_PANEL;
             for (int l = 0; l < R1_PANEL; l++) {
                 to[2 * l] = row[0][l];
@@ -430,8 +469,8 @@ static void turn_panels(void *ud, int thread, int64_t begin, int64_t end)
 void r1_matmul_dw(r1_pool *pool, r1_isa isa, r1_matmul_scratch *s, r1_tensor dw, r1_tensor dy,
                   r1_tensor x)
 {
-    const r1_matmul_kernels *k = kernels_of(isa);
-    const bool narrow = k->wants_bf16 && dy.dtype == R1_BF16 && x.dtype == R1_BF16;
+    const kernels k = kernels_of(isa);
+    const bool narrow = k.floats->wants_bf16 && dy.dtype == R1_BF16 && x.dtype == R1_BF16;
     const int64_t n = x.shape[0], outputs = dy.shape[1], inputs = x.shape[1];
     const int64_t depth = narrow ? (n + 1) / 2 * 2 : n;
     const r1_dtype to = narrow ? R1_BF16 : R1_F32;

@@ -4,12 +4,9 @@
  * panel the inputs run outermost, so that a kernel reads memory in order:
  *   F32   [K][16]
  *   BF16  [K/2][16][2]                     pairs of inputs, as vdpbf16ps wants them
- *   Q8_0  F16 scale [K/32][16], then per block of 32 inputs uint8 [8][16][4] = weight + 128
- *   Q4_0  F16 scale [K/32][16], then per block nibbles [4][16][4]: low half inputs 0..15 of the
- *         block, high half 16..31, stored + 8
- *   Q4_1  F16 scale, F16 minimum, nibbles as above without the 8
+ *   blocks of 32 or 256 as block.h describes
  * Against quantised weights the inputs are quantised too, once a call: blocks of 32 with an F32
- * scale, each input two signed bytes, 254 upper + lower (32 upper bytes, then 32 lower ones).
+ * scale, each input two signed bytes, 128 upper + lower (32 upper bytes, then 32 lower ones).
  * Every output is one chain of additions in the order of the inputs: its
  * value depends neither on the number of rows nor on the threads. */
 #ifndef R1_MATMUL_H
@@ -17,9 +14,8 @@
 
 #include "base/pool.h"
 #include "compute/backend.h"
+#include "compute/block.h"
 #include "compute/isa.h"
-
-enum { R1_PANEL = 16 };
 
 struct r1_packed {
     r1_dtype dtype;
@@ -31,10 +27,10 @@ struct r1_packed {
     size_t bytes;
 };
 
-/* See backend.h, pack.  A quantised `as` needs w.dtype == as and whole blocks in a row; a format
- * without a layout above is packed as F32. */
-r1_status r1_matmul_pack(r1_pool *pool, r1_packed **p, r1_tensor w, r1_dtype as, bool transpose,
-                         r1_err *err);
+/* See backend.h, pack.  A quantised `as` is w's own dtype; what r1_block_can_pack refuses becomes
+ * F32. */
+r1_status r1_matmul_pack(r1_pool *pool, r1_isa isa, r1_packed **p, r1_tensor w, r1_dtype as,
+                         bool transpose, r1_err *err);
 void r1_matmul_pack_free(r1_packed *p);
 
 /* Scratch that grows to the largest call and is kept: quantised or converted inputs. */
@@ -53,34 +49,47 @@ void r1_matmul_dw(r1_pool *pool, r1_isa isa, r1_matmul_scratch *s, r1_tensor dw,
 
 /* ---- The kernels, one table an instruction set ------------------------------------------- */
 
+enum { R1_TILE_ROWS = 6, R1_TILE_PANELS = 4 }; /* the largest of any instruction set */
+
 /* Inputs as a kernel reads them. */
 typedef struct {
-    const void *x; /* rows of F32 [K]; BF16 [depth] for `wants_bf16`; int8 [K] for blocks */
-    const float *scale;  /* blocks: (N,K/32) */
-    const float *sum;    /* blocks: (N,K/32) sum of the inputs */
-    const int32_t *isum; /* blocks: (N,K/32,2) sums of the upper and lower bytes */
-    int64_t stride;      /* elements of x from row to row; blocks: K, and K/32 for the others */
+    const void *x;  /* rows of F32 [K]; BF16 [depth] for `wants_bf16` */
+    int64_t stride; /* elements of x from row to row */
+    /* For blocks in groups of 6 rows, so that a tile's rows lie together: */
+    const int8_t *q;     /* (ceil(N/6), K/32, 6, 64) */
+    const float *scale;  /* (ceil(N/6), K/32, 6) */
+    const int32_t *isum; /* (ceil(N/6), K/32, 6, 3) sums of 128 upper + lower: of all 32, of the
+                            first and of the second 16 */
+    const float *sum;    /* the same times scale */
 } r1_matmul_in;
 
-/* c (nr, np*16) = rows [row,row+nr) of `in` times np panels at w. */
+/* c (nr, np*16) = rows [row,row+nr) of `in` times np panels at w; for blocks, of one group. */
 typedef void (*r1_matmul_tile_fn)(float *c, const r1_matmul_in *in, int64_t row, int nr,
                                   const uint8_t *w, size_t panel_bytes, int np, int64_t depth);
 
 typedef struct {
-    int max_rows, max_panels; /* of a tile */
+    int max_rows, max_panels; /* of a tile; fewer rows are possible, and one panel */
     bool wants_bf16;          /* BF16 weights take BF16 inputs (else F32 of the same values) */
     r1_matmul_tile_fn tile[R1_DTYPE_COUNT]; /* by weight dtype; NULL = cannot */
-    /* int8 blocks of one row; x (K) of dtype t. */
-    void (*quantize)(const void *x, r1_dtype t, int64_t k, int8_t *q, float *scale, float *sum,
-                     int32_t *isum);
     /* y (nr,cols) = or += c (nr,*); strides in elements; t the dtype of y. */
     void (*store)(void *y, r1_dtype t, int64_t y_stride, const float *c, int64_t c_stride,
                   int nr, int64_t cols, bool add);
-    /* Row of n elements from one dtype to another (F32, BF16). */
+    /* Row of n elements from one dtype to another (F32, BF16, F16). */
     void (*convert)(void *y, r1_dtype ty, const void *x, r1_dtype tx, int64_t n);
 } r1_matmul_kernels;
 
+/* Quantised weights. */
+typedef struct {
+    int max_rows, max_panels;
+    r1_matmul_tile_fn tile[R1_DTYPE_COUNT];
+    /* Blocks of one row, each 6 blocks after the one before; x (K) of dtype t, F32 or BF16. */
+    void (*quantize)(const void *x, r1_dtype t, int64_t k, int8_t *q, float *scale, float *sum,
+                     int32_t *isum);
+} r1_block_kernels;
+
 extern const r1_matmul_kernels r1_matmul_kernels_scalar, r1_matmul_kernels_avx2,
     r1_matmul_kernels_avx512, r1_matmul_kernels_avx512bf16;
+extern const r1_block_kernels r1_block_kernels_scalar, r1_block_kernels_avx2,
+    r1_block_kernels_avx512, r1_block_kernels_avx512bf16;
 
 #endif

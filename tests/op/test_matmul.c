@@ -13,7 +13,7 @@ static double *inputs_for(r1_tensor x, r1_dtype weight)
     return v;
 }
 
-/* Inputs against block weights: 127 * 254 steps of one F32 scale a block of 32. */
+/* Inputs against block weights: 127 * 128 steps of one F32 scale a block of 32. */
 static double *quantised(r1_tensor x)
 {
     double *v = values(x);
@@ -21,7 +21,7 @@ static double *quantised(r1_tensor x)
         float most = 0;
         for (int i = 0; i < 32; i++)
             most = fmaxf(most, fabsf((float)v[b * 32 + i]));
-        float d = most / (127 * 254), inverse = d > 0 ? 1 / d : 0;
+        float d = most / (127 * 128), inverse = d > 0 ? 1 / d : 0;
         for (int i = 0; i < 32; i++) {
             float q = rintf((float)v[b * 32 + i] * inverse);
             v[b * 32 + i] = (double)d * (double)q;
@@ -55,7 +55,39 @@ static r1_tensor transposed(r1_tensor w)
 
 static bool is_block(r1_dtype t)
 {
-    return r1_tensor_traits(t)->block == 32;
+    return r1_tensor_traits(t)->block > 1;
+}
+
+/* The block formats, and for those that nothing here encodes where a block's F16 numbers stand. */
+static const struct {
+    r1_dtype dtype;
+    int half[2]; /* bytes from the block's start; -1 = none */
+} formats[] = {
+    {R1_Q8_0, {-1, -1}}, {R1_Q4_0, {-1, -1}},  {R1_Q4_1, {-1, -1}},  {R1_Q5_0, {0, -1}},
+    {R1_Q5_1, {0, 2}},   {R1_IQ4_NL, {0, -1}}, {R1_Q2_K, {80, 82}},  {R1_Q3_K, {108, -1}},
+    {R1_Q4_K, {0, 2}},   {R1_Q5_K, {0, 2}},    {R1_Q6_K, {208, -1}},
+};
+enum { FORMATS = (int)(sizeof formats / sizeof formats[0]) };
+
+/* A weight of any dtype: numbers encoded, or any bytes with moderate scales. */
+static r1_tensor weight(r1_dtype dtype, int64_t o, int64_t k)
+{
+    r1_tensor t = matrix(dtype, o, k);
+    const r1_dtype_traits *traits = r1_tensor_traits(dtype);
+    for (int f = 0; f < FORMATS; f++) {
+        if (formats[f].dtype != dtype || formats[f].half[0] < 0)
+            continue;
+        uint8_t *at = t.data;
+        for (int64_t i = 0; i < (int64_t)r1_tensor_bytes(dtype, o * k); i++)
+            at[i] = (uint8_t)r1_rng_u32(&op_rng);
+        for (int64_t i = 0; i < o * k / traits->block; i++)
+            for (int h = 0; h < 2 && formats[f].half[h] >= 0; h++) {
+                float d = uniform(-0.01f, 0.01f);
+                r1_quant_encode(R1_F16, &d, at + i * traits->bytes + formats[f].half[h], 1);
+            }
+        return t;
+    }
+    return fill(t, -1, 1);
 }
 
 /* ---- One product, every way -------------------------------------------------------------- */
@@ -76,7 +108,7 @@ static void check_matmul(const op_bench *bench, shape s)
          (int)s.o, (int)s.k, r1_tensor_traits(s.x)->name, r1_tensor_traits(s.w)->name,
          r1_tensor_traits(s.y)->name, s.flags, (int)s.gap);
     r1_tensor x = fill(wide_matrix(s.x, s.n, s.k, s.gap), -1, 1);
-    r1_tensor w = fill(matrix(s.w, s.o, s.k), -1, 1);
+    r1_tensor w = weight(s.w, s.o, s.k);
     r1_tensor before = fill(wide_matrix(s.y, s.n, s.o, s.gap), -1, 1);
 
     double *want = doubles(s.n * s.o), *size = doubles(s.n * s.o);
@@ -109,9 +141,13 @@ static void check_matmul(const op_bench *bench, shape s)
         s.y == R1_F32) { /* and as near the exact product as that */
         double *exact = doubles(s.n * s.o), *sizes = doubles(s.n * s.o);
         product(exact, sizes, values(x), values(w), s.n, s.o, s.k);
-        for (int64_t i = 0; i < s.n * s.o; i++)
-            sizes[i] = (double)s.k * 1.2;
-        assert_near("y, not quantised", y[0], exact, sizes, 1.0 / (127 * 254));
+        const double *v = values(w);
+        for (int64_t i = 0; i < s.n * s.o; i++) {
+            sizes[i] = 0;
+            for (int64_t k = 0; k < s.k; k++)
+                sizes[i] += fabs(v[i % s.o * s.k + k]);
+        }
+        assert_near("y, not quantised", y[0], exact, sizes, 1.0 / (127 * 128));
     }
     drop_all();
 }
@@ -138,18 +174,19 @@ static void floats(const op_bench *bench)
 
 static void blocks(const op_bench *bench)
 {
-    static const int64_t depths[] = {32, 96, 256};
-    static const r1_dtype formats[] = {R1_Q8_0, R1_Q4_0, R1_Q4_1};
+    static const int64_t depths[] = {32, 96, 256, 768};
     for (int n = 0; n < ROW_COUNTS; n++)
         for (int o = 0; o < OUTPUT_COUNTS; o++)
-            for (int k = 0; k < 3; k++)
-                for (int w = 0; w < 3; w++)
-                    check_matmul(bench, (shape){.n = row_counts[n],
-                                                .o = output_counts[o],
-                                                .k = depths[k],
-                                                .x = (n + k) % 2 ? R1_F32 : R1_BF16,
-                                                .w = formats[w],
-                                                .y = (n + o) % 2 ? R1_F32 : R1_BF16});
+            for (int k = 0; k < 4; k++)
+                for (int w = 0; w < FORMATS; w++)
+                    if (depths[k] % r1_tensor_traits(formats[w].dtype)->block == 0 &&
+                        row_counts[n] * output_counts[o] * depths[k] < 2000000)
+                        check_matmul(bench, (shape){.n = row_counts[n],
+                                                    .o = output_counts[o],
+                                                    .k = depths[k],
+                                                    .x = (n + k) % 2 ? R1_F32 : R1_BF16,
+                                                    .w = formats[w].dtype,
+                                                    .y = (n + o) % 2 ? R1_F32 : R1_BF16});
 }
 
 static void added_and_strided(const op_bench *bench)
