@@ -45,7 +45,17 @@ typedef struct {
     int step;           /* 1 for the first update: bias correction */
 } r1_adamw;
 
-enum { R1_ROUTE_MAX = 64 }; /* experts of a row, at most */
+/* How a row's experts are chosen (DeepSeek-V3, arXiv 2412.19437, section 2.1.2). */
+typedef struct {
+    int groups, used_groups; /* experts of so many groups, the best by their two best experts */
+    bool norm;               /* weights are divided by their sum */
+    float scale;             /* and multiplied by this */
+} r1_route;
+enum {                          /* at most */
+       R1_ROUTE_MAX = 64,       /* experts of a row */
+       R1_ROUTE_EXPERTS = 4096, /* in all */
+       R1_ROUTE_GROUPS = 256
+};
 
 enum {
     R1_MATMUL_ADD = 1, /* y += instead of y = (y is F32) */
@@ -77,6 +87,10 @@ typedef struct {
     /* y[j] (N,O_j) act = x (N,K) act times w[j] (O_j,K) transposed, for n weights at once. */
     void (*matmul)(r1_backend *b, const r1_tensor *y, r1_tensor x, r1_packed *const *w, int n,
                    unsigned flags);
+    /* n products at once, each with inputs of its own: y[j] (N_j,O_j) = x[j] (N_j,K_j) times w[j]
+     * transposed.  Heads of a row, experts with the rows that go through them. */
+    void (*matmul_each)(r1_backend *b, const r1_tensor *y, const r1_tensor *x,
+                        r1_packed *const *w, int n, unsigned flags);
     /* y = x / sqrt(mean(x^2) + eps) * g; x (N,D) F32, y act, g (D) F32; rstd (N) F32 or absent. */
     void (*rmsnorm)(r1_backend *b, r1_tensor y, r1_tensor rstd, r1_tensor x, r1_tensor g,
                     float eps);
@@ -95,6 +109,16 @@ typedef struct {
     void (*swiglu)(r1_backend *b, r1_tensor y, r1_tensor gate, r1_tensor up);
     /* y (N,D) += x (N,D), or += x (1,D), a bias.  Any act dtypes. */
     void (*add)(r1_backend *b, r1_tensor y, r1_tensor x);
+    /* y (N,D) act = x (N,D) act. */
+    void (*convert)(r1_backend *b, r1_tensor y, r1_tensor x);
+    /* With s = sigmoid(scores (N,E) F32): choice (N,K) I32 are the K experts with the largest
+     * s + bias (E) F32 among those of the used groups, in rising order; of two equal ones the
+     * first.  weight (N,K) F32 = s of these, normed and scaled; bias has no part in it. */
+    void (*route)(r1_backend *b, r1_tensor choice, r1_tensor weight, r1_tensor scores,
+                  r1_tensor bias, const r1_route *how);
+    /* y (N,D) F32 row i += weight[i,k] * x row at[i*K+k], for k = 0..K-1 in order; x (N*K,D)
+     * act; weight (N,K) F32, absent: all 1. */
+    void (*mix)(r1_backend *b, r1_tensor y, r1_tensor x, const int32_t *at, r1_tensor weight);
     /* lp (N) = log softmax(logits/temperature)[target]; entropy (N) of the same or absent;
      * logits (N,V) F32. */
     void (*logprob)(r1_backend *b, r1_tensor lp, r1_tensor entropy, r1_tensor logits,
@@ -118,6 +142,13 @@ typedef struct {
                        r1_tensor gate, r1_tensor up);
     /* dbias (D) F32 += column sums of dy (N,D). */
     void (*add_bwd)(r1_backend *b, r1_tensor dbias, r1_tensor dy);
+    /* dscores (N,E) F32, zero where nothing was chosen; the choice is taken as given. */
+    void (*route_bwd)(r1_backend *b, r1_tensor dscores, r1_tensor dweight, r1_tensor scores,
+                      r1_tensor choice, const r1_route *how);
+    /* dx (N*K,D) act row at[i*K+k] = weight[i,k] * dy (N,D) act row i;
+     * dweight[i,k] = dy row i . x row at[i*K+k]. */
+    void (*mix_bwd)(r1_backend *b, r1_tensor dx, r1_tensor dweight, r1_tensor dy, r1_tensor x,
+                    const int32_t *at, r1_tensor weight);
     /* dlogits (N,V) act = dlp[i]/temperature * (onehot(target) - softmax(logits/temperature));
      * dlogits may be logits itself when F32. */
     void (*logprob_bwd)(r1_backend *b, r1_tensor dlogits, r1_tensor logits,

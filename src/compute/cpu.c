@@ -10,6 +10,7 @@
 #include "compute/isa.h"
 #include "compute/matmul.h"
 #include "compute/quant.h"
+#include "compute/route.h"
 
 typedef struct {
     r1_backend base;
@@ -170,6 +171,13 @@ static void cpu_matmul(r1_backend *b, const r1_tensor *y, r1_tensor x, r1_packed
     r1_matmul_run(b->pool, of(b)->isa, &of(b)->matmul, y, x, w, n, flags);
 }
 
+static void cpu_matmul_each(r1_backend *b, const r1_tensor *y, const r1_tensor *x,
+                            r1_packed *const *w, int n, unsigned flags)
+{
+    for (int i = 0; i < n; i++)
+        r1_matmul_run(b->pool, of(b)->isa, &of(b)->matmul, &y[i], x[i], &w[i], 1, flags);
+}
+
 static void rmsnorm_rows(void *ud, int thread, int64_t begin, int64_t end)
 {
     (void)thread;
@@ -291,6 +299,62 @@ static void cpu_add(r1_backend *b, r1_tensor y, r1_tensor x)
     job j = {.a = y, .b = x};
     for_rows(of(b), y.shape[0], y.shape[1], add_rows, &j);
 }
+
+static void convert_rows(void *ud, int thread, int64_t begin, int64_t end)
+{
+    (void)thread;
+    job *j = ud;
+    for (int64_t i = begin; i < end; i++)
+        j->c->k->convert(row_of(j->a, i), j->a.dtype, row_of(j->b, i), j->b.dtype,
+                         j->a.shape[1]);
+}
+
+static void cpu_convert(r1_backend *b, r1_tensor y, r1_tensor x)
+{
+    job j = {.a = y, .b = x};
+    for_rows(of(b), y.shape[0], y.shape[1], convert_rows, &j);
+}
+
+/* ---- Experts ----------------------------------------------------------------------------- */
+
+static void route_rows(void *ud, int thread, int64_t begin, int64_t end)
+{
+    (void)thread;
+    job *j = ud;
+    const int experts = (int)j->d.shape[1], used = (int)j->a.shape[1];
+    float *score = R1_NEW_N(float, (size_t)experts);
+    for (int64_t i = begin; i < end; i++)
+        r1_route_row((int32_t *)row_of(j->a, i), f32_row(j->b, i), used, f32_row(j->d, i),
+                     j->e.data, score, experts, j->more);
+    r1_mem_free(score);
+}
+
+static void cpu_route(r1_backend *b, r1_tensor choice, r1_tensor weight, r1_tensor scores,
+                      r1_tensor bias, const r1_route *how)
+{
+    job j = {.a = choice, .b = weight, .d = scores, .e = bias, .more = how};
+    for_rows(of(b), scores.shape[0], 16 * scores.shape[1], route_rows, &j);
+}
+
+static void mix_rows(void *ud, int thread, int64_t begin, int64_t end)
+{
+    (void)thread;
+    job *j = ud;
+    const int64_t used = j->b.shape[0] / j->a.shape[0];
+    for (int64_t i = begin; i < end; i++)
+        for (int64_t k = 0; k < used; k++)
+            j->c->k->add_scaled(f32_row(j->a, i), row_of(j->b, j->id[i * used + k]), j->b.dtype,
+                                j->d.data ? f32_row(j->d, i)[k] : 1, j->a.shape[1]);
+}
+
+static void cpu_mix(r1_backend *b, r1_tensor y, r1_tensor x, const int32_t *at,
+                    r1_tensor weight)
+{
+    job j = {.a = y, .b = x, .d = weight, .id = at};
+    for_rows(of(b), y.shape[0], x.shape[0] / y.shape[0] * x.shape[1], mix_rows, &j);
+}
+
+/* ---- Log-probabilities ------------------------------------------------------------------- */
 
 static void logprob_rows(void *ud, int thread, int64_t begin, int64_t end)
 {
@@ -517,6 +581,44 @@ static void cpu_add_bwd(r1_backend *b, r1_tensor dbias, r1_tensor dy)
     r1_pool_for(b->pool, dy.shape[1], 64, bias_columns_bwd, &j);
 }
 
+static void route_rows_bwd(void *ud, int thread, int64_t begin, int64_t end)
+{
+    (void)thread;
+    job *j = ud;
+    for (int64_t i = begin; i < end; i++)
+        r1_route_row_bwd(f32_row(j->a, i), f32_row(j->b, i), (int32_t *)row_of(j->e, i),
+                         (int)j->e.shape[1], f32_row(j->d, i), (int)j->d.shape[1], j->more);
+}
+
+static void cpu_route_bwd(r1_backend *b, r1_tensor dscores, r1_tensor dweight, r1_tensor scores,
+                          r1_tensor choice, const r1_route *how)
+{
+    job j = {.a = dscores, .b = dweight, .d = scores, .e = choice, .more = how};
+    for_rows(of(b), scores.shape[0], 16 * scores.shape[1], route_rows_bwd, &j);
+}
+
+static void mix_rows_bwd(void *ud, int thread, int64_t begin, int64_t end)
+{
+    (void)thread;
+    job *j = ud;
+    const int64_t used = j->a.shape[0] / j->d.shape[0], d = j->d.shape[1];
+    for (int64_t i = begin; i < end; i++)
+        for (int64_t k = 0; k < used; k++) {
+            const int64_t at = j->id[i * used + k];
+            j->c->k->scale(row_of(j->a, at), j->a.dtype, row_of(j->d, i), j->d.dtype,
+                           f32_row(j->f, i)[k], d);
+            f32_row(j->b, i)[k] =
+                j->c->k->dot(row_of(j->d, i), j->d.dtype, row_of(j->e, at), j->e.dtype, d);
+        }
+}
+
+static void cpu_mix_bwd(r1_backend *b, r1_tensor dx, r1_tensor dweight, r1_tensor dy,
+                        r1_tensor x, const int32_t *at, r1_tensor weight)
+{
+    job j = {.a = dx, .b = dweight, .d = dy, .e = x, .f = weight, .id = at};
+    for_rows(of(b), dy.shape[0], x.shape[0] / dy.shape[0] * x.shape[1], mix_rows_bwd, &j);
+}
+
 static void logprob_rows_bwd(void *ud, int thread, int64_t begin, int64_t end)
 {
     (void)thread;
@@ -627,6 +729,12 @@ const r1_backend_ops r1_cpu_ops = {
     .pack_free = cpu_pack_free,
     .gather = cpu_gather,
     .matmul = cpu_matmul,
+    .matmul_each = cpu_matmul_each,
+    .convert = cpu_convert,
+    .route = cpu_route,
+    .mix = cpu_mix,
+    .route_bwd = cpu_route_bwd,
+    .mix_bwd = cpu_mix_bwd,
     .rmsnorm = cpu_rmsnorm,
     .rope = cpu_rope,
     .keep = cpu_keep,

@@ -70,6 +70,57 @@ static void add(void *y, r1_dtype ty, const void *x, r1_dtype tx, int64_t n)
         BY_DTYPE(ty, add_row(y, T, x, R1_BF16, n));
 }
 
+R1_INLINE void scale_row(void *y, const r1_dtype ty, const void *x, const r1_dtype tx, float a,
+                         int64_t n)
+{
+    for (int64_t i = 0; i < n; i += VW) {
+        int m = v_lanes(n - i);
+        v_st(y, ty, i, m, v_mul(v_ld(x, tx, i, m), v_set(a)));
+    }
+}
+
+static void scale(void *y, r1_dtype ty, const void *x, r1_dtype tx, float a, int64_t n)
+{
+    if (tx == R1_F32)
+        BY_DTYPE(ty, scale_row(y, T, x, R1_F32, a, n));
+    else
+        BY_DTYPE(ty, scale_row(y, T, x, R1_BF16, a, n));
+}
+
+R1_INLINE void add_scaled_row(float *y, const void *x, const r1_dtype tx, float a, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += VW) {
+        int m = v_lanes(n - i);
+        v_st(y, R1_F32, i, m, v_fma(v_ld(x, tx, i, m), v_set(a), v_ld(y, R1_F32, i, m)));
+    }
+}
+
+static void add_scaled(float *y, const void *x, r1_dtype tx, float a, int64_t n)
+{
+    BY_DTYPE(tx, add_scaled_row(y, x, T, a, n));
+}
+
+R1_INLINE float dot_row(const void *x, const r1_dtype tx, const void *y, const r1_dtype ty,
+                        int64_t n)
+{
+    vf sum = v_set(0);
+    for (int64_t i = 0; i < n; i += VW) {
+        int m = v_lanes(n - i);
+        sum = v_fma(v_ld(x, tx, i, m), v_ld(y, ty, i, m), sum);
+    }
+    return v_sum(sum);
+}
+
+static float dot(const void *x, r1_dtype tx, const void *y, r1_dtype ty, int64_t n)
+{
+    float sum = 0;
+    if (tx == R1_F32)
+        BY_DTYPE(ty, sum = dot_row(x, R1_F32, y, T, n));
+    else
+        BY_DTYPE(ty, sum = dot_row(x, R1_BF16, y, T, n));
+    return sum;
+}
+
 /* ---- RMSNorm (Zhang & Sennrich 2019) ----------------------------------------------------- */
 
 R1_INLINE float norm_row(void *y, const r1_dtype t, const float *x, const float *g, int64_t d,
@@ -311,6 +362,9 @@ static void adamw(float *w, float *m, float *v, const float *g, int64_t n, const
 const r1_cpu_kernels R1_ISA_SYMBOL(r1_cpu_kernels) = {
     .convert = convert,
     .add = add,
+    .scale = scale,
+    .add_scaled = add_scaled,
+    .dot = dot,
     .rmsnorm = rmsnorm,
     .rmsnorm_bwd = rmsnorm_bwd,
     .rmsnorm_bwd_gain = rmsnorm_bwd_gain,

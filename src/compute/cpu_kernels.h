@@ -12,6 +12,10 @@ typedef struct {
     void (*convert)(void *y, r1_dtype ty, const void *x, r1_dtype tx, int64_t n);
     /* y[i] += x[i]. */
     void (*add)(void *y, r1_dtype ty, const void *x, r1_dtype tx, int64_t n);
+    /* y = a x, y += a x, and the sum of x y. */
+    void (*scale)(void *y, r1_dtype ty, const void *x, r1_dtype tx, float a, int64_t n);
+    void (*add_scaled)(float *y, const void *x, r1_dtype tx, float a, int64_t n);
+    float (*dot)(const void *x, r1_dtype tx, const void *y, r1_dtype ty, int64_t n);
     /* Returns rstd = 1/sqrt(mean(x^2) + eps); y = x * rstd * g. */
     float (*rmsnorm)(void *y, r1_dtype t, const float *x, const float *g, int64_t d, float eps);
     /* dx += g*dy*rstd - x*rstd^3*mean(g*dy*x). */

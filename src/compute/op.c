@@ -11,6 +11,7 @@
 /* clang-format off */
 #define OPS(X)                                                                                 \
     X(pack) X(gather) X(matmul) X(rmsnorm) X(rope) X(keep) X(attend) X(swiglu) X(add)          \
+    X(matmul_each) X(convert) X(route) X(mix) X(route_bwd) X(mix_bwd)                          \
     X(logprob) X(gather_bwd) X(matmul_dw) X(rmsnorm_bwd) X(attend_bwd) X(swiglu_bwd)           \
     X(add_bwd) X(logprob_bwd) X(sumsq) X(adamw) X(zero)
 /* clang-format on */
@@ -169,6 +170,16 @@ void r1_op_matmul_many(r1_backend *b, const r1_tensor *y, r1_tensor x, r1_packed
     RUN(matmul, y, x, w, n, flags);
 }
 
+void r1_op_matmul_each(r1_backend *b, const r1_tensor *y, const r1_tensor *x,
+                       r1_packed *const *w, int n, unsigned flags)
+{
+    for (int i = 0; i < n; i++) {
+        r1_assert(is_act(x[i]) && is_act(y[i]) && y[i].shape[0] == x[i].shape[0]);
+        r1_assert(!(flags & R1_MATMUL_ADD) || y[i].dtype == R1_F32);
+    }
+    RUN(matmul_each, y, x, w, n, flags);
+}
+
 void r1_op_rmsnorm(r1_backend *b, r1_tensor y, r1_tensor rstd, r1_tensor x, r1_tensor g,
                    float eps)
 {
@@ -235,6 +246,49 @@ void r1_op_add(r1_backend *b, r1_tensor y, r1_tensor x)
     RUN(add, y, x);
 }
 
+void r1_op_convert(r1_backend *b, r1_tensor y, r1_tensor x)
+{
+    r1_assert(is_act(y) && is_act(x) && same_shape(y, x));
+    RUN(convert, y, x);
+}
+
+static void check_route(r1_tensor choice, r1_tensor weight, r1_tensor scores,
+                        const r1_route *how)
+{
+    const int64_t n = scores.shape[0], experts = scores.shape[1], used = choice.shape[1];
+    r1_assert(choice.dtype == R1_I32 && choice.stride0 == used && is_shape(choice, n, used));
+    r1_assert(weight.dtype == R1_F32 && is_shape(weight, n, used) && scores.dtype == R1_F32);
+    r1_assert(how->groups >= 1 && experts % how->groups == 0);
+    r1_assert(experts <= R1_ROUTE_EXPERTS && how->groups <= R1_ROUTE_GROUPS);
+    r1_assert(how->used_groups >= 1 && how->used_groups <= how->groups);
+    r1_assert(used <= R1_ROUTE_MAX && used <= experts / how->groups * how->used_groups);
+    r1_assert(how->groups == 1 || experts / how->groups >= 2);
+}
+
+void r1_op_route(r1_backend *b, r1_tensor choice, r1_tensor weight, r1_tensor scores,
+                 r1_tensor bias, const r1_route *how)
+{
+    check_route(choice, weight, scores, how);
+    r1_assert(is_vector(bias, scores.shape[1]));
+    RUN(route, choice, weight, scores, bias, how);
+}
+
+static void check_mix(r1_tensor y, r1_tensor x, const int32_t *at, r1_tensor weight)
+{
+    r1_assert(is_act(x) && y.shape[1] == x.shape[1] && x.shape[0] % y.shape[0] == 0);
+    r1_assert(!weight.data || (weight.dtype == R1_F32 &&
+                               is_shape(weight, y.shape[0], x.shape[0] / y.shape[0])));
+    for (int64_t i = 0; i < x.shape[0]; i++)
+        r1_assert(at[i] >= 0 && at[i] < x.shape[0]);
+}
+
+void r1_op_mix(r1_backend *b, r1_tensor y, r1_tensor x, const int32_t *at, r1_tensor weight)
+{
+    r1_assert(y.data && y.dtype == R1_F32);
+    check_mix(y, x, at, weight);
+    RUN(mix, y, x, at, weight);
+}
+
 void r1_op_logprob(r1_backend *b, r1_tensor lp, r1_tensor entropy, r1_tensor logits,
                    const int32_t *target, float temperature)
 {
@@ -291,6 +345,23 @@ void r1_op_add_bwd(r1_backend *b, r1_tensor dbias, r1_tensor dy)
 {
     r1_assert(is_vector(dbias, dy.shape[1]) && is_act(dy));
     RUN(add_bwd, dbias, dy);
+}
+
+void r1_op_route_bwd(r1_backend *b, r1_tensor dscores, r1_tensor dweight, r1_tensor scores,
+                     r1_tensor choice, const r1_route *how)
+{
+    check_route(choice, dweight, scores, how);
+    r1_assert(dscores.dtype == R1_F32 && same_shape(dscores, scores));
+    RUN(route_bwd, dscores, dweight, scores, choice, how);
+}
+
+void r1_op_mix_bwd(r1_backend *b, r1_tensor dx, r1_tensor dweight, r1_tensor dy, r1_tensor x,
+                   const int32_t *at, r1_tensor weight)
+{
+    check_mix(dy, x, at, weight);
+    r1_assert(is_act(dy) && is_act(dx) && same_shape(dx, x) && weight.data);
+    r1_assert(dweight.dtype == R1_F32 && same_shape(dweight, weight));
+    RUN(mix_bwd, dx, dweight, dy, x, at, weight);
 }
 
 void r1_op_logprob_bwd(r1_backend *b, r1_tensor dlogits, r1_tensor logits,

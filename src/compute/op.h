@@ -19,6 +19,8 @@ void r1_op_gather(r1_backend *b, r1_tensor y, r1_tensor w, const int32_t *id);
 void r1_op_matmul(r1_backend *b, r1_tensor y, r1_tensor x, r1_packed *w, unsigned flags);
 void r1_op_matmul_many(r1_backend *b, const r1_tensor *y, r1_tensor x, r1_packed *const *w,
                        int n, unsigned flags);
+void r1_op_matmul_each(r1_backend *b, const r1_tensor *y, const r1_tensor *x,
+                       r1_packed *const *w, int n, unsigned flags);
 void r1_op_rmsnorm(r1_backend *b, r1_tensor y, r1_tensor rstd, r1_tensor x, r1_tensor g,
                    float eps);
 void r1_op_rope(r1_backend *b, r1_tensor x, const r1_rows *rows, r1_tensor inv_freq,
@@ -28,6 +30,10 @@ void r1_op_attend(r1_backend *b, r1_tensor y, r1_tensor lse, r1_tensor q, r1_ten
                   r1_tensor v, const r1_rows *rows, int heads, int key_heads, float scale);
 void r1_op_swiglu(r1_backend *b, r1_tensor y, r1_tensor gate, r1_tensor up);
 void r1_op_add(r1_backend *b, r1_tensor y, r1_tensor x);
+void r1_op_convert(r1_backend *b, r1_tensor y, r1_tensor x);
+void r1_op_route(r1_backend *b, r1_tensor choice, r1_tensor weight, r1_tensor scores,
+                 r1_tensor bias, const r1_route *how);
+void r1_op_mix(r1_backend *b, r1_tensor y, r1_tensor x, const int32_t *at, r1_tensor weight);
 void r1_op_logprob(r1_backend *b, r1_tensor lp, r1_tensor entropy, r1_tensor logits,
                    const int32_t *target, float temperature);
 
@@ -41,6 +47,10 @@ void r1_op_attend_bwd(r1_backend *b, r1_tensor dq, r1_tensor dk, r1_tensor dv, r
 void r1_op_swiglu_bwd(r1_backend *b, r1_tensor dgate, r1_tensor dup, r1_tensor dy,
                       r1_tensor gate, r1_tensor up);
 void r1_op_add_bwd(r1_backend *b, r1_tensor dbias, r1_tensor dy);
+void r1_op_route_bwd(r1_backend *b, r1_tensor dscores, r1_tensor dweight, r1_tensor scores,
+                     r1_tensor choice, const r1_route *how);
+void r1_op_mix_bwd(r1_backend *b, r1_tensor dx, r1_tensor dweight, r1_tensor dy, r1_tensor x,
+                   const int32_t *at, r1_tensor weight);
 void r1_op_logprob_bwd(r1_backend *b, r1_tensor dlogits, r1_tensor logits,
                        const int32_t *target, float temperature, const float *dlp);
 

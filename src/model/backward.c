@@ -5,11 +5,11 @@
  * accumulated in F32; what flows between is rounded to the act dtype as in the forward pass. */
 #include "model/backward.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "model/acts.h"
+#include "model/deepseek.h"
 
 /* ---- Gradients --------------------------------------------------------------------------- */
 
@@ -44,8 +44,7 @@ void r1_backward_zero(r1_grads *g)
     r1_op_zero(g->m->backend, r1_tensor_1d(g->block, R1_F32, (int64_t)(g->bytes / 4)));
 }
 
-/* The gradient of a parameter, found by where its rows live. */
-static r1_tensor grad_of(const r1_grads *g, const r1_tensor *rows)
+r1_tensor r1_backward_grad(const r1_grads *g, const r1_tensor *rows)
 {
     for (int i = 0; i < g->m->n_params; i++)
         if (g->m->params[i].rows == rows)
@@ -56,56 +55,86 @@ static r1_tensor grad_of(const r1_grads *g, const r1_tensor *rows)
 
 /* ---- Pieces ------------------------------------------------------------------------------ */
 
-static r1_tensor round_to_act(r1_model *m, const r1_acts_bwd *s, const r1_rows *rows)
+static r1_tensor round_to_act(r1_model *m, const r1_acts_bwd *s)
 {
     if (m->act != R1_F32)
-        r1_op_keep(m->backend, s->dh_act, s->dh, rows); /* row i to row i */
+        r1_op_convert(m->backend, s->dh_act, s->dh);
     return s->dh_act;
 }
 
-/* dx (F32) = or += dy W, and the gradient of W from dy and the layer's input x. */
-static void linear_bwd(r1_model *m, r1_grads *g, r1_linear *w, r1_tensor dx, r1_tensor dy,
-                       r1_tensor x, unsigned flags)
+void r1_backward_linear(r1_model *m, r1_grads *g, r1_linear *w, r1_tensor dx, r1_tensor dy,
+                        r1_tensor x, unsigned flags)
 {
     r1_op_matmul(m->backend, dx, dy, w->bwd, flags);
-    r1_op_matmul_dw(m->backend, grad_of(g, &w->rows), dy, x);
+    r1_op_matmul_dw(m->backend, r1_backward_grad(g, &w->rows), dy, x);
 }
 
 static void bias_bwd(r1_model *m, r1_grads *g, const r1_tensor *bias, r1_tensor dy)
 {
     if (bias->data)
-        r1_op_add_bwd(m->backend, grad_of(g, bias), dy);
+        r1_op_add_bwd(m->backend, r1_backward_grad(g, bias), dy);
+}
+
+/* The first columns of a buffer that is wider than this layer needs. */
+static r1_tensor narrow(r1_tensor t, r1_tensor like)
+{
+    return r1_tensor_2d(t.data, t.dtype, t.shape[0], like.shape[1]);
+}
+
+/* From dy, the gradient of the layer's output, to s->dx, that of x2. */
+static void feed_forward_bwd(r1_model *m, r1_acts *a, r1_grads *g, const r1_acts_bwd *s, int l,
+                             const r1_layer_acts *t, r1_tensor dy)
+{
+    r1_layer *w = &m->layers[l];
+    if (w->down.fwd) {
+        const r1_tensor dff = narrow(s->dff, t->ff), dgate = narrow(s->dgate, t->ff),
+                        dup = narrow(s->dup, t->ff);
+        r1_backward_linear(m, g, &w->down, dff, dy, t->ff, 0);
+        r1_op_swiglu_bwd(m->backend, dgate, dup, dff, t->gate, t->up);
+        r1_backward_linear(m, g, &w->gate, s->dx, dgate, t->x2, 0);
+        r1_backward_linear(m, g, &w->up, s->dx, dup, t->x2, R1_MATMUL_ADD);
+    } else {
+        r1_op_zero(m->backend, s->dx);
+    }
+    if (w->experts)
+        r1_deepseek_experts_bwd(m, a, g, l, t, s, dy);
+}
+
+/* From s->dattn to s->dx, the gradient of x1. */
+static void attend_bwd(r1_model *m, r1_grads *g, int l, const r1_layer_acts *t,
+                       const r1_acts_bwd *s, const r1_rows *rows)
+{
+    r1_backend *b = m->backend;
+    r1_layer *w = &m->layers[l];
+    r1_op_attend_bwd(b, s->dq, s->dk, s->dv, s->dattn, t->attn, t->lse, t->q, t->k, t->v, rows,
+                     m->cfg.n_heads, m->cfg.n_kv_heads, m->score_scale);
+    r1_op_rope(b, s->dk, rows, m->inv_freq, m->rope_scale, R1_ROPE_INVERSE);
+    r1_op_rope(b, s->dq, rows, m->inv_freq, m->rope_scale, R1_ROPE_INVERSE);
+    bias_bwd(m, g, &w->bq, s->dq);
+    bias_bwd(m, g, &w->bk, s->dk);
+    bias_bwd(m, g, &w->bv, s->dv);
+    r1_backward_linear(m, g, &w->wq, s->dx, s->dq, t->x1, 0);
+    r1_backward_linear(m, g, &w->wk, s->dx, s->dk, t->x1, R1_MATMUL_ADD);
+    r1_backward_linear(m, g, &w->wv, s->dx, s->dv, t->x1, R1_MATMUL_ADD);
 }
 
 static void layer_bwd(r1_model *m, r1_acts *a, r1_grads *g, const r1_acts_bwd *s, int l,
                       const r1_rows *rows)
 {
     r1_backend *b = m->backend;
-    const r1_config *c = &m->cfg;
     r1_layer *w = &m->layers[l];
-    const r1_layer_acts t = r1_forward_layer_rows(&a->layer[l], rows->n);
+    const r1_layer_acts t = r1_forward_layer_rows(&a->layer[l], rows->n, a->max_rows);
 
-    r1_tensor dy = round_to_act(m, s, rows);
-    linear_bwd(m, g, &w->down, s->dff, dy, t.ff, 0);
-    r1_op_swiglu_bwd(b, s->dgate, s->dup, s->dff, t.gate, t.up);
-    linear_bwd(m, g, &w->gate, s->dx, s->dgate, t.x2, 0);
-    linear_bwd(m, g, &w->up, s->dx, s->dup, t.x2, R1_MATMUL_ADD);
-    r1_op_rmsnorm_bwd(b, s->dh, grad_of(g, &w->ffn_norm), s->dx, t.h_mid, w->ffn_norm, t.rstd2);
+    r1_tensor dy = round_to_act(m, s);
+    feed_forward_bwd(m, a, g, s, l, &t, dy);
+    r1_op_rmsnorm_bwd(b, s->dh, r1_backward_grad(g, &w->ffn_norm), s->dx, t.h_mid, w->ffn_norm,
+                      t.rstd2);
 
-    dy = round_to_act(m, s, rows);
+    dy = round_to_act(m, s);
     bias_bwd(m, g, &w->bo, dy);
-    linear_bwd(m, g, &w->wo, s->dattn, dy, t.attn, 0);
-    r1_op_attend_bwd(b, s->dq, s->dk, s->dv, s->dattn, t.attn, t.lse, t.q, t.k, t.v, rows,
-                     c->n_heads, c->n_kv_heads, 1 / sqrtf((float)c->head_dim));
-    r1_op_rope(b, s->dk, rows, m->inv_freq, m->rope_scale, R1_ROPE_INVERSE);
-    r1_op_rope(b, s->dq, rows, m->inv_freq, m->rope_scale, R1_ROPE_INVERSE);
-    bias_bwd(m, g, &w->bq, s->dq);
-    bias_bwd(m, g, &w->bk, s->dk);
-    bias_bwd(m, g, &w->bv, s->dv);
-    linear_bwd(m, g, &w->wq, s->dx, s->dq, t.x1, 0);
-    linear_bwd(m, g, &w->wk, s->dx, s->dk, t.x1, R1_MATMUL_ADD);
-    linear_bwd(m, g, &w->wv, s->dx, s->dv, t.x1, R1_MATMUL_ADD);
-    r1_op_rmsnorm_bwd(b, s->dh, grad_of(g, &w->attn_norm), s->dx,
+    r1_backward_linear(m, g, &w->wo, s->dattn, dy, t.attn, 0);
+    (m->cfg.kv_rank ? r1_deepseek_attend_bwd : attend_bwd)(m, g, l, &t, s, rows);
+    r1_op_rmsnorm_bwd(b, s->dh, r1_backward_grad(g, &w->attn_norm), s->dx,
                       r1_forward_first(a->h[l], rows->n), w->attn_norm, t.rstd1);
 }
 
@@ -130,23 +159,14 @@ static void head_bwd(r1_model *m, r1_acts *a, r1_grads *g, const r1_acts_bwd *s,
         r1_tensor dlogits = r1_forward_first(s->dlogits, part);
         r1_tensor dpicked = r1_forward_first(s->dpicked, part);
         r1_op_logprob_bwd(b, dlogits, logits, target + i, temperature, dlp);
-        linear_bwd(m, g, &m->head, dpicked, dlogits, r1_forward_first(a->picked, part), 0);
+        r1_backward_linear(m, g, &m->head, dpicked, dlogits, r1_forward_first(a->picked, part),
+                           0);
         r1_op_gather_bwd(b, s->dx, dpicked, row + i);
     }
     r1_mem_free(lp);
 }
 
 /* ---- The whole pass ---------------------------------------------------------------------- */
-
-static r1_acts_bwd bwd_rows(const r1_acts_bwd *s, int64_t n)
-{
-    r1_acts_bwd v = *s; /* dlogits and dpicked are cut by chunk */
-    r1_tensor *const rows[] = {&v.dh, &v.dh_act, &v.dx,    &v.dq,  &v.dk,
-                               &v.dv, &v.dattn,  &v.dgate, &v.dup, &v.dff};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        *rows[i] = r1_forward_first(*rows[i], n);
-    return v;
-}
 
 void r1_backward_run(r1_model *m, r1_acts *a, r1_grads *g, const r1_rows *rows,
                      const int32_t *ids, r1_tensor hidden, const int32_t *row,
@@ -155,12 +175,12 @@ void r1_backward_run(r1_model *m, r1_acts *a, r1_grads *g, const r1_rows *rows,
     r1_backend *b = m->backend;
     const int layers = m->cfg.n_layers;
     r1_assert(a->train && m->trainable);
-    const r1_acts_bwd s = bwd_rows(&a->bwd, rows->n);
+    const r1_acts_bwd s = r1_forward_bwd_rows(&a->bwd, rows->n, a->max_rows);
 
     r1_op_zero(b, s.dx);
     head_bwd(m, a, g, &s, hidden, row, target, n, temperature, loss, ud);
     r1_op_zero(b, s.dh);
-    r1_op_rmsnorm_bwd(b, s.dh, grad_of(g, &m->out_norm), s.dx,
+    r1_op_rmsnorm_bwd(b, s.dh, r1_backward_grad(g, &m->out_norm), s.dx,
                       r1_forward_first(a->h[layers], rows->n), m->out_norm,
                       r1_forward_first(a->out_rstd, rows->n));
     for (int l = layers - 1; l >= 0; l--) {
@@ -168,5 +188,5 @@ void r1_backward_run(r1_model *m, r1_acts *a, r1_grads *g, const r1_rows *rows,
             r1_forward_layer(m, a, l, rows, NULL);
         layer_bwd(m, a, g, &s, l, rows);
     }
-    r1_op_gather_bwd(b, grad_of(g, &m->embed), s.dh, ids);
+    r1_op_gather_bwd(b, r1_backward_grad(g, &m->embed), s.dh, ids);
 }

@@ -28,4 +28,12 @@ void r1_backward_run(r1_model *m, r1_acts *a, r1_grads *g, const r1_rows *rows,
                      const int32_t *target, int n, float temperature, r1_loss_fn loss,
                      void *ud);
 
+/* ---- For backward.c and deepseek.c ---- */
+
+/* The gradient of a parameter, found by where its rows live. */
+r1_tensor r1_backward_grad(const r1_grads *g, const r1_tensor *rows);
+/* dx = or += dy W, and the gradient of W from dy and the layer's input x. */
+void r1_backward_linear(r1_model *m, r1_grads *g, r1_linear *w, r1_tensor dx, r1_tensor dy,
+                        r1_tensor x, unsigned flags);
+
 #endif

@@ -11,7 +11,8 @@ enum {
     MAX_LAYERS = 1024,
     MAX_WIDTH = 1 << 17,
     MAX_HEADS = 4096,
-    MAX_EXPERTS = 4096,
+    MAX_EXPERTS = R1_ROUTE_EXPERTS,
+    MAX_GROUPS = R1_ROUTE_GROUPS,
     MAX_USED = R1_ROUTE_MAX, /* experts of a token */
     MAX_VOCAB = 1 << 22,
     MAX_CONTEXT = 1 << 24
@@ -24,6 +25,7 @@ static const double PI = 3.14159265358979323846;
 static const r1_architecture architectures[] = {
     {"llama", "llama", "LlamaForCausalLM", true, false, true, false},
     {"qwen2", "qwen2", "Qwen2ForCausalLM", false, true, false, false},
+    {"deepseek_v3", "deepseek2", "DeepseekV3ForCausalLM", false, false, false, true},
 };
 enum { ARCHITECTURES = sizeof architectures / sizeof architectures[0] };
 
@@ -354,8 +356,8 @@ static r1_status latent_from_json(const json_t *obj, const char *subject, r1_con
         {"num_experts_per_tok", 1, MAX_USED, &c->n_used, false},
         {"n_shared_experts", 0, MAX_EXPERTS, &c->n_shared, false},
         {"moe_intermediate_size", 1, MAX_WIDTH, &c->d_expert, false},
-        {"n_group", 1, MAX_EXPERTS, &c->n_groups, false},
-        {"topk_group", 1, MAX_EXPERTS, &c->used_groups, false},
+        {"n_group", 1, MAX_GROUPS, &c->n_groups, false},
+        {"topk_group", 1, MAX_GROUPS, &c->used_groups, false},
         {"first_k_dense_replace", 0, MAX_LAYERS, &c->dense_layers, false},
         {"moe_layer_freq", 1, 1, &every, false},
     };
@@ -523,10 +525,9 @@ json_t *r1_config_to_json(const r1_config *c, const char *dtype, int bos, int eo
         "tie_word_embeddings", (int)c->tied, "attention_bias", (int)c->out_bias, "hidden_act",
         "silu", "torch_dtype", dtype, "bos_token_id", id_or_null(bos), "eos_token_id",
         id_or_null(eos), "attention_dropout", 0.0);
+    json_object_set_new(o, "head_dim", json_integer(a->latent ? c->rope_dim : c->head_dim));
     if (a->latent)
         add_latent(o, c);
-    else
-        json_object_set_new(o, "head_dim", json_integer(c->head_dim));
     json_object_set_new(o, a->bias_key ? "mlp_bias" : "use_sliding_window", json_false());
     return o;
 }
@@ -643,8 +644,8 @@ static r1_status gguf_latent(const r1_gguf *g, const char *arch, r1_config *c, r
         {"expert_used_count", 0, MAX_USED, &used, false},
         {"expert_shared_count", 0, MAX_EXPERTS, &shared, false},
         {"expert_feed_forward_length", 1, MAX_WIDTH, &width, false},
-        {"expert_group_count", 1, MAX_EXPERTS, &groups, false},
-        {"expert_group_used_count", 1, MAX_EXPERTS, &used_groups, false},
+        {"expert_group_count", 1, MAX_GROUPS, &groups, false},
+        {"expert_group_used_count", 1, MAX_GROUPS, &used_groups, false},
         {"leading_dense_block_count", 0, MAX_LAYERS, &dense, false},
         {"expert_gating_func", 0, 255, &gating, false},
     };

@@ -23,7 +23,13 @@
 
 /* Every family, tied and untied, biases, and every scaling of rotary frequencies. */
 static const char *const golden_dirs[] = {
-    GOLDEN_A, GOLDEN_B, GOLDEN "model-bias", GOLDEN "model-qwen2", GOLDEN "model-qwen2-yarn",
+    GOLDEN_A,
+    GOLDEN_B,
+    GOLDEN "model-bias",
+    GOLDEN "model-qwen2",
+    GOLDEN "model-qwen2-yarn",
+    GOLDEN "model-deepseek",
+    GOLDEN "model-deepseek-plain",
 };
 enum { GOLDEN_DIRS = sizeof golden_dirs / sizeof golden_dirs[0] };
 

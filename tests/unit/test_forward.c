@@ -73,13 +73,20 @@ static void golden_auto(void **state)
 static void golden_gguf(void **state)
 {
     (void)state;
-    static const char *const names[] = {"a", "qwen2", "qwen2-yarn"};
+    static const char *const names[] = {"a", "qwen2", "qwen2-yarn", "deepseek",
+                                        "deepseek-plain"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char file[512], dir[512];
         snprintf(file, sizeof file, GOLDEN "model-%s.gguf", names[i]);
         snprintf(dir, sizeof dir, GOLDEN "model-%s", names[i]);
         expect_f32(file, dir, R1_COMPUTE_F32);
     }
+}
+
+static void golden_fp8(void **state)
+{
+    (void)state;
+    expect_f32(GOLDEN "model-deepseek-fp8", GOLDEN "model-deepseek-fp8", R1_COMPUTE_F32);
 }
 
 /* BF16 keeps 8 bits, and these weights are larger than a trained model's.  The bar is PyTorch's
@@ -145,7 +152,7 @@ static void sequence_call(void **state)
 
 static r1_kv_layer *open_kv(r1_model *m, int rows, void **block, size_t *bytes)
 {
-    const int64_t w = (int64_t)m->cfg.n_kv_heads * m->cfg.head_dim;
+    const int64_t w = r1_config_key_width(&m->cfg), v = r1_config_value_width(&m->cfg);
     const size_t one = r1_tensor_bytes(m->kv_dtype, rows * w);
     r1_kv_layer *kv = R1_NEW_N(r1_kv_layer, (size_t)m->cfg.n_layers);
     *bytes = 2 * one * (size_t)m->cfg.n_layers;
@@ -153,7 +160,8 @@ static r1_kv_layer *open_kv(r1_model *m, int rows, void **block, size_t *bytes)
     for (int i = 0; i < m->cfg.n_layers; i++) {
         char *at = (char *)*block + 2 * one * (size_t)i;
         kv[i].k = r1_tensor_2d(at, m->kv_dtype, rows, w);
-        kv[i].v = r1_tensor_2d(at + one, m->kv_dtype, rows, w);
+        if (v)
+            kv[i].v = r1_tensor_2d(at + one, m->kv_dtype, rows, v);
     }
     return kv;
 }
@@ -354,12 +362,12 @@ static void memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden_f32),       cmocka_unit_test(golden_auto),
-        cmocka_unit_test(golden_gguf),      cmocka_unit_test(golden_bf16),
-        cmocka_unit_test(sequence_call),    cmocka_unit_test(chunked_prefill),
-        cmocka_unit_test(packed_documents), cmocka_unit_test(shared_prefix),
-        cmocka_unit_test(threads),          cmocka_unit_test(logits_of_rows),
-        cmocka_unit_test(memory),
+        cmocka_unit_test(golden_f32),      cmocka_unit_test(golden_auto),
+        cmocka_unit_test(golden_gguf),     cmocka_unit_test(golden_fp8),
+        cmocka_unit_test(golden_bf16),     cmocka_unit_test(sequence_call),
+        cmocka_unit_test(chunked_prefill), cmocka_unit_test(packed_documents),
+        cmocka_unit_test(shared_prefix),   cmocka_unit_test(threads),
+        cmocka_unit_test(logits_of_rows),  cmocka_unit_test(memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -270,7 +270,8 @@ static void same_model(const char *dir, const char *file)
 static void open_gguf(void **state)
 {
     (void)state;
-    static const char *const names[] = {"a", "qwen2", "qwen2-yarn"};
+    static const char *const names[] = {"a", "qwen2", "qwen2-yarn", "deepseek",
+                                        "deepseek-plain"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char dir[512], file[512];
         snprintf(dir, sizeof dir, GOLDEN "model-%s", names[i]);
@@ -301,6 +302,64 @@ static void open_biases(void **state)
     m = golden_open(GOLDEN "model-bias", R1_COMPUTE_F32, false);
     assert_true(m->cfg.qkv_bias && m->cfg.out_bias && m->layers[1].bo.data);
     assert_int_equal(m->n_params, 2 + 2 * 13);
+    r1_model_close(m);
+}
+
+/* FP8 is multiplied by its blocks' scales, which may be in the other file of the two; a layer
+ * that predicts further tokens is left alone. */
+static void open_fp8(void **state)
+{
+    (void)state;
+    static const char dir[] = GOLDEN "model-deepseek-fp8";
+    r1_model *m = golden_open(dir, R1_COMPUTE_AUTO, false);
+    assert_int_equal(m->compute, R1_COMPUTE_BF16);
+    assert_int_equal(m->layers[0].gate.rows.dtype, R1_BF16);
+    assert_int_equal(m->cfg.n_layers, 2);
+    r1_model *wide = golden_open(dir, R1_COMPUTE_F32, false);
+    r1_model *train = golden_open(dir, R1_COMPUTE_F32, true);
+    r1_safetensors *s = NULL;
+    OK(r1_safetensors_open(dir, &s, err));
+    for (int i = 0; i < wide->n_params; i++) {
+        const r1_tensor a = *wide->params[i].rows, b = *train->params[i].rows;
+        assert_memory_equal(a.data, b.data, (size_t)r1_tensor_count(a) * sizeof(float));
+    }
+    /* A column of the second block of columns, a row of the second block of rows. */
+    const r1_tensor q = r1_safetensors_find(s, "model.layers.0.mlp.down_proj.weight")->t;
+    const r1_tensor scale =
+        r1_safetensors_find(s, "model.layers.0.mlp.down_proj.weight_scale_inv")->t;
+    assert_true(scale.shape[0] == 1 && scale.shape[1] == 2 && q.dtype == R1_F8_E4M3);
+    float x;
+    r1_quant_decode(q.dtype, (const char *)q.data + 5 * q.shape[1] + 130, &x, 1);
+    const float *rows = wide->layers[0].down.rows.data;
+    assert_true(rows[5 * q.shape[1] + 130] == x * ((const float *)scale.data)[1]);
+    r1_safetensors_close(s);
+    r1_model_close(m);
+    r1_model_close(wide);
+    r1_model_close(train);
+}
+
+static void open_experts(void **state)
+{
+    (void)state;
+    r1_model *m = golden_open(GOLDEN "model-deepseek", R1_COMPUTE_F32, true);
+    const r1_config *c = &m->cfg;
+    assert_string_equal(c->arch, "deepseek_v3");
+    assert_true(c->kv_rank == 12 && c->q_rank == 14 && c->nope_dim == 6 && c->rope_dim == 8);
+    assert_true(c->head_dim == 14 && c->v_dim == 10 && c->n_experts == 8 && c->n_used == 3);
+    assert_true(c->n_groups == 4 && c->used_groups == 2 && c->n_shared == 2);
+    assert_true(c->d_expert == 10 && c->dense_layers == 1 && c->expert_norm);
+    assert_true(c->expert_scale == 2.5f);
+    /* 14^-0.5 times the square of 0.1 ln(4) + 1 */
+    assert_true(fabs((double)r1_config_score_scale(c) - 0.346498) < 1e-6);
+    assert_true(r1_config_rope_scale(c) == 1);
+    assert_true(r1_config_key_width(c) == 20 && r1_config_value_width(c) == 0);
+    assert_null(m->layers[0].experts);
+    assert_non_null(m->layers[1].experts);
+    assert_int_equal(m->n_params, 3 + 2 * 9 + 3 + 5 + 8 * 3);
+    int exact = 0;
+    for (int i = 0; i < m->n_params; i++)
+        exact += m->params[i].exact;
+    assert_int_equal(exact, 1); /* the correction of the choice */
     r1_model_close(m);
 }
 
@@ -643,7 +702,7 @@ static void save_and_reopen(void **state)
             uint16_t *half = R1_NEW_N(uint16_t, (size_t)n);
             assert_int_equal(a.dtype, R1_F32);
             memcpy(x, a.data, (size_t)n * sizeof *x);
-            if (dtype != R1_F32) {
+            if (dtype != R1_F32 && !m->params[k].exact) {
                 r1_quant_encode(dtype, x, half, n);
                 r1_quant_decode(dtype, half, x, n);
             }
@@ -870,6 +929,8 @@ int main(void)
         cmocka_unit_test(open_trainable),
         cmocka_unit_test(open_gguf),
         cmocka_unit_test(open_biases),
+        cmocka_unit_test(open_experts),
+        cmocka_unit_test(open_fp8),
         cmocka_unit_test(older_rope_keys),
         cmocka_unit_test(refused_configurations),
         cmocka_unit_test(refused_weights),
