@@ -289,12 +289,17 @@ static void print_model(const findings *f, int ctx)
     print_count(r1_model_count(m));
     printf("\nlayers       %d of width %d, feed-forward %d\n", c->n_layers, c->d_model,
            c->d_ff);
-    printf("attention    %d heads of %d, %d for keys and values\n", c->n_heads, c->head_dim,
-           c->n_kv_heads);
-    printf("context      %d tokens, RoPE base %g%s\n", c->context, (double)c->rope_theta,
-           c->rope_scaling == R1_ROPE_NONE     ? ""
-           : c->rope_scaling == R1_ROPE_LINEAR ? ", linear scaling"
-                                               : ", llama3 scaling");
+    if (c->kv_rank)
+        printf("attention    %d heads of %d on a latent of %d\n", c->n_heads, c->head_dim,
+               c->kv_rank);
+    else
+        printf("attention    %d heads of %d, %d for keys and values\n", c->n_heads, c->head_dim,
+               c->n_kv_heads);
+    if (c->n_experts)
+        printf("experts      %d of width %d, %d a token and %d shared, from layer %d on\n",
+               c->n_experts, c->d_expert, c->n_used, c->n_shared, c->dense_layers);
+    printf("context      %d tokens, RoPE base %g, %s scaling\n", c->context,
+           (double)c->rope_theta, r1_config_rope_name(c));
     printf("vocabulary   %d rows, %d tokens%s\n", c->vocab, r1_tokenizer_size(t),
            c->tied ? ", head tied to the embedding" : "");
     printf("BOS, EOS     %d%s, %d (-1: none)\n", (int)r1_tokenizer_bos(t),

@@ -209,6 +209,11 @@ static const char *const rope_names[R1_ROPE_COUNT] = {
     [R1_ROPE_YARN] = "yarn",
 };
 
+const char *r1_config_rope_name(const r1_config *c)
+{
+    return rope_names[c->rope_scaling];
+}
+
 /* A number of rope_scaling; as in transformers, null and 0 mean `otherwise`. */
 static r1_status rope_number(const json_t *rope, const char *subject, const char *key,
                              float otherwise, float *out, r1_err *err)

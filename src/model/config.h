@@ -77,6 +77,8 @@ r1_status r1_config_check(const r1_config *c, const char *subject, r1_err *err);
 
 /* Rotary frequencies, scaling applied. */
 void r1_config_inv_freq(const r1_config *c, float *inv_freq /* (rope_dim/2) */);
+/* "default", "linear", ...: as config.json calls it. */
+const char *r1_config_rope_name(const r1_config *c);
 /* What cosines and sines are multiplied with: 1 but for YaRN. */
 float r1_config_rope_scale(const r1_config *c);
 /* What attention's products are multiplied with. */
