@@ -88,7 +88,7 @@ static void bind(interp *in, scope *s, val name, val v)
 static r1_status look_up(interp *in, const scope *s, val name, val *out)
 {
     for (; s; s = s->parent) {
-        R1_TRY(r1_jinja_value_charge(&in->run, s->n / 16));
+        R1_TRY(r1_jinja_value_charge(&in->run, s->n / 8));
         for (size_t i = 0; i < s->n; i++) {
             if (same_name(s->vars[i].name, name)) {
                 *out = s->vars[i].v;
@@ -104,7 +104,7 @@ static r1_status look_up(interp *in, const scope *s, val name, val *out)
 static r1_status assign(interp *in, scope *s, const node *target, val v)
 {
     if (target->kind == R1_JN_NAME) {
-        R1_TRY(r1_jinja_value_charge(&in->run, s->n / 16));
+        R1_TRY(r1_jinja_value_charge(&in->run, s->n / 8));
         bind(in, s, name_of(target), v);
         return R1_OK;
     }
@@ -137,7 +137,7 @@ static r1_status write_text(interp *in, const char *text, size_t n)
     R1_TRY(r1_jinja_value_charge(&in->run, n / 64));
     if (!r1_buf_append(in->out, text, n))
         return r1_jinja_value_fail(&in->run, R1_EUNSUPPORTED, "the output exceeds %zu MiB",
-                                   R1_JINJA_MAX_OUTPUT >> 20);
+                                   in->run.max_output >> 20);
     return R1_OK;
 }
 
@@ -145,7 +145,7 @@ static r1_status write_text(interp *in, const char *text, size_t n)
 static r1_status capture(interp *in, scope *s, const node *list, val *out)
 {
     r1_buf text, *outer = in->out;
-    r1_buf_init(&text, R1_JINJA_MAX_OUTPUT);
+    r1_buf_init(&text, in->run.max_output);
     in->out = &text;
     r1_status status = exec_all(in, s, list);
     in->out = outer;
@@ -604,6 +604,7 @@ static r1_status render(interp *in, const char *text, size_t len, const json_t *
 {
     node *root;
     val vars;
+    r1_jinja_value_allow(&in->run, len);
     R1_TRY(r1_jinja_parse(text, len, &in->run.arena, &root, in->run.err));
     scope *s = open_scope(in, NULL);
     if (!json_is_object(globals))
@@ -611,6 +612,7 @@ static r1_status render(interp *in, const char *text, size_t len, const json_t *
     R1_TRY(r1_jinja_value_from_json(&in->run, globals, &vars));
     for (size_t i = 0; i < vars.dict->n; i++)
         bind(in, s, vars.dict->keys[i], vars.dict->vals[i]);
+    in->out->cap = in->run.max_output; /* which grew with the variables */
     return exec_all(in, open_scope(in, s), root->list);
 }
 
@@ -618,10 +620,15 @@ r1_status r1_jinja_render(const char *template_text, size_t len, const json_t *g
                           const struct tm *now, r1_buf *out, r1_err *err)
 {
     r1_buf text;
-    interp in = {.run = {.err = err, .line = 1, .steps = R1_JINJA_MAX_STEPS, .now = now},
+    interp in = {.run = {.err = err,
+                         .line = 1,
+                         .steps = R1_JINJA_MAX_STEPS,
+                         .max_output = R1_JINJA_MAX_OUTPUT,
+                         .max_memory = R1_JINJA_MAX_MEMORY,
+                         .now = now},
                  .out = &text};
     r1_arena_init(&in.run.arena);
-    r1_buf_init(&text, R1_JINJA_MAX_OUTPUT);
+    r1_buf_init(&text, 0);
     r1_status status = render(&in, template_text, len, globals);
     if (status == R1_OK && !r1_buf_append(out, text.data, text.len))
         status = r1_fail(err, R1_EUNSUPPORTED, "template: %zu bytes of output are too many",

@@ -29,8 +29,9 @@ bool r1_jinja_lib_absent(val v)
 
 const r1_jinja_entry *r1_jinja_lib_find(const r1_jinja_entry *table, val name)
 {
+    char first = name.n > 0 ? name.s[0] : 0;
     for (; table->name; table++)
-        if (r1_jinja_value_is(name, table->name))
+        if (table->name[0] == first && r1_jinja_value_is(name, table->name))
             return table;
     return NULL;
 }
@@ -525,9 +526,13 @@ static r1_status f_round(run *r, val v, const val *a, val *out)
     } else if (v.kind != R1_JV_FLOAT) {
         *out = r1_jinja_value_int(v.i);
     } else {
-        char text[400];
-        snprintf(text, sizeof text, "%.*f", (int)digits, f);
-        *out = r1_jinja_value_float(strtod(text, NULL));
+        char text[40];
+        R1_TRY(r1_jinja_value_charge(r, 64));
+        if (fabs(f) < 0x1p53) { /* else it is a whole number */
+            snprintf(text, sizeof text, "%.*f", (int)digits, f);
+            f = strtod(text, NULL);
+        }
+        *out = r1_jinja_value_float(f);
     }
     return R1_OK;
 }

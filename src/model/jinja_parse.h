@@ -7,7 +7,7 @@
 /* Deepest nesting of statements and expressions together. */
 #define R1_JINJA_MAX_NEST 100
 /* Longest template, bytes. */
-#define R1_JINJA_MAX_TEXT ((size_t)1 << 20)
+#define R1_JINJA_MAX_TEXT ((size_t)256 << 10)
 
 /* In comments: s is the text or name, a b c the operands, list the first of a chain by next. */
 typedef enum {

@@ -50,9 +50,6 @@ static r1_status want_int(const run *r, val v, const char *what, int64_t absent,
     return R1_OK;
 }
 
-/* Bytes looked at one character at a time for one step of the budget. */
-#define PER_STEP 8
-
 /* ---- Strip ------------------------------------------------------------------------------- */
 
 static r1_status strip(run *r, val s, val chars, bool left, bool right, val *out)
@@ -80,7 +77,7 @@ static r1_status strip(run *r, val s, val chars, bool left, bool right, val *out
         to = start;
     }
     *out = part(s, from, to);
-    return r1_jinja_value_charge(r, (s.n - (to - from)) / 64);
+    return r1_jinja_value_charge(r, (s.n - (to - from)) / R1_JINJA_CHARS);
 }
 
 static r1_status str_strip(run *r, val s, const val *a, val *out)
@@ -104,7 +101,7 @@ static r1_status str_rstrip(run *r, val s, const val *a, val *out)
 static r1_status split_space(run *r, val s, int64_t max, bool from_right, r1_jinja_vec *out)
 {
     r1_jinja_vec words = {0};
-    R1_TRY(r1_jinja_value_charge(r, s.n / PER_STEP));
+    R1_TRY(r1_jinja_value_charge(r, s.n / R1_JINJA_CHARS));
     for (size_t at = 0; at < s.n;) {
         size_t n = r1_jinja_lex_space(s.s + at, s.n - at);
         if (n > 0) {
@@ -209,7 +206,7 @@ static r1_status split_lines(run *r, val s, bool keep_ends, r1_jinja_vec *out)
     }
     if (from < s.n)
         R1_TRY(r1_jinja_lib_push(r, out, part(s, from, s.n)));
-    return r1_jinja_value_charge(r, s.n / PER_STEP);
+    return r1_jinja_value_charge(r, s.n / 4);
 }
 
 static r1_status str_splitlines(run *r, val s, const val *a, val *out)
@@ -379,7 +376,7 @@ static r1_status replace_into(run *r, val s, val from, val to, int64_t limit, r1
 static r1_status replace(run *r, val s, val from, val to, int64_t limit, val *out)
 {
     r1_buf b;
-    r1_buf_init(&b, R1_JINJA_MAX_OUTPUT);
+    r1_buf_init(&b, r->max_output);
     r1_status status = replace_into(r, s, from, to, limit, &b);
     if (status == R1_OK)
         return r1_jinja_value_from_buf(r, &b, out);
@@ -433,8 +430,8 @@ static bool starts_word(const char *s)
 static r1_status recase(run *r, val s, casing how, val *out)
 {
     r1_buf b;
-    R1_TRY(r1_jinja_value_charge(r, s.n / PER_STEP));
-    r1_buf_init(&b, R1_JINJA_MAX_OUTPUT);
+    R1_TRY(r1_jinja_value_charge(r, s.n / 2));
+    r1_buf_init(&b, r->max_output);
     bool start = true; /* of what begins with a capital */
     for (size_t at = 0; at < s.n;) {
         size_t n = r1_jinja_value_char(s.s[at]);
@@ -516,7 +513,7 @@ static r1_status all_chars(run *r, val s, bool letters, bool digits, bool spaces
               (spaces && r1_jinja_lex_space(s.s + at, s.n - at) > 0);
     }
     *out = r1_jinja_value_bool(all);
-    return r1_jinja_value_charge(r, s.n / PER_STEP);
+    return r1_jinja_value_charge(r, s.n / 4);
 }
 
 static r1_status str_isalpha(run *r, val s, const val *a, val *out)
@@ -547,14 +544,14 @@ static r1_status str_islower(run *r, val s, const val *a, val *out)
 {
     (void)a;
     *out = r1_jinja_value_bool(r1_jinja_str_is_case(s, false));
-    return r1_jinja_value_charge(r, s.n / PER_STEP);
+    return r1_jinja_value_charge(r, s.n / 4);
 }
 
 static r1_status str_isupper(run *r, val s, const val *a, val *out)
 {
     (void)a;
     *out = r1_jinja_value_bool(r1_jinja_str_is_case(s, true));
-    return r1_jinja_value_charge(r, s.n / PER_STEP);
+    return r1_jinja_value_charge(r, s.n / 4);
 }
 
 /* ---- Join and numbers -------------------------------------------------------------------- */
@@ -690,7 +687,7 @@ static r1_status filter_indent(run *r, val v, const val *a, val *out)
         memset(spaces, ' ', (size_t)width);
     }
     r1_buf b;
-    r1_buf_init(&b, R1_JINJA_MAX_OUTPUT);
+    r1_buf_init(&b, r->max_output);
     r1_status status =
         indent_into(r, s, by, r1_jinja_value_truth(a[1]), r1_jinja_value_truth(a[2]), &b);
     if (status == R1_OK)

@@ -36,14 +36,20 @@ r1_status r1_jinja_value_charge(run *r, size_t n)
 {
     if (n >= (size_t)r->steps) {
         r->steps = 0;
-        LIMIT(r, "rendering takes more than %d steps; simplify the template",
-              R1_JINJA_MAX_STEPS);
+        LIMIT(r, "rendering takes too many steps; simplify the template");
     }
     r->steps -= (int64_t)n + (n == 0);
-    if (r->arena.used > R1_JINJA_MAX_MEMORY)
+    if (r->arena.used > r->max_memory)
         LIMIT(r, "rendering takes more than %zu MiB; simplify the template",
-              R1_JINJA_MAX_MEMORY >> 20);
+              r->max_memory >> 20);
     return R1_OK;
+}
+
+void r1_jinja_value_allow(run *r, size_t n)
+{
+    r->steps += 4096 + 8 * (int64_t)n;
+    r->max_output += 4 * n;
+    r->max_memory += 1024 + 16 * n;
 }
 
 r1_status r1_jinja_value_deeper(run *r)
@@ -108,8 +114,8 @@ val r1_jinja_value_undefined(const char *name, size_t n)
 
 r1_status r1_jinja_value_string(run *r, size_t n, char **s, val *out)
 {
-    if (n > R1_JINJA_MAX_OUTPUT)
-        LIMIT(r, "a string exceeds %zu MiB", R1_JINJA_MAX_OUTPUT >> 20);
+    if (n > r->max_output)
+        LIMIT(r, "a string exceeds %zu MiB", r->max_output >> 20);
     R1_TRY(r1_jinja_value_charge(r, n / 64));
     *s = r1_arena_alloc(&r->arena, n + 1);
     *out = (val){.kind = R1_JV_STR, .s = *s, .n = n};
@@ -129,7 +135,7 @@ r1_status r1_jinja_value_from_buf(run *r, r1_buf *b, val *out)
 
 r1_status r1_jinja_value_seq(run *r, r1_jinja_vkind kind, size_t n, val *out)
 {
-    R1_TRY(r1_jinja_value_charge(r, n));
+    R1_TRY(r1_jinja_value_charge(r, 2 * n));
     if (n > R1_JINJA_MAX_ELEMENTS)
         LIMIT(r, "a list has %zu elements, at most %d allowed", n, R1_JINJA_MAX_ELEMENTS);
     *out = (val){.kind = kind, .seq = r1_arena_alloc(&r->arena, sizeof(r1_jinja_seq))};
@@ -152,7 +158,7 @@ r1_status r1_jinja_value_dict(run *r, r1_jinja_vkind kind, size_t room, val *out
 static r1_status from_json(run *r, json_t *j, int depth, val *out)
 {
     r1_assert(j != NULL);
-    R1_TRY(r1_jinja_value_charge(r, 1));
+    r1_jinja_value_allow(r, json_string_length(j));
     if (depth > R1_JSON_MAX_DEPTH)
         FAIL(r, "a variable nests deeper than %d", R1_JSON_MAX_DEPTH);
     switch (json_typeof(j)) {
@@ -202,7 +208,7 @@ r1_status r1_jinja_value_from_json(run *r, const json_t *j, val *out)
 
 r1_status r1_jinja_value_get(run *r, const r1_jinja_dict *d, val key, val **found)
 {
-    R1_TRY(r1_jinja_value_charge(r, d->n / 16));
+    R1_TRY(r1_jinja_value_charge(r, d->n / 8));
     *found = NULL;
     if (key.kind == R1_JV_LIST || key.kind == R1_JV_DICT || key.kind == R1_JV_NAMESPACE)
         FAIL(r, "a %s cannot be a key", r1_jinja_value_type(key));
@@ -603,7 +609,7 @@ r1_status r1_jinja_value_length(run *r, val v, size_t *out)
     if (v.kind == R1_JV_UNDEFINED) {
         *out = 0;
     } else if (v.kind == R1_JV_STR) {
-        R1_TRY(r1_jinja_value_charge(r, v.n / 64));
+        R1_TRY(r1_jinja_value_charge(r, v.n / R1_JINJA_CHARS));
         *out = r1_jinja_value_chars(v.s, v.n);
     } else if (is_seq(v) && v.kind != R1_JV_GENERATOR) {
         *out = v.seq->n;
@@ -782,9 +788,9 @@ r1_status r1_jinja_value_find(run *r, val hay, size_t from, val needle, bool las
         const char *p = needle.n == 0 ? hay.s + from
                                       : memmem(hay.s + from, hay.n - from, needle.s, needle.n);
         *at = p ? (size_t)(p - hay.s) : R1_JINJA_NOWHERE;
-        return r1_jinja_value_charge(r, ((p ? *at : hay.n) - from) / 64);
+        return r1_jinja_value_charge(r, ((p ? *at : hay.n) - from) / R1_JINJA_CHARS);
     }
-    R1_TRY(r1_jinja_value_charge(r, ((hay.n - from) / 64) * (needle.n / 64 + 1)));
+    R1_TRY(r1_jinja_value_charge(r, ((hay.n - from) / R1_JINJA_CHARS) * (needle.n / 64 + 1)));
     size_t i = hay.n - needle.n;
     while (i > from && memcmp(hay.s + i, needle.s, needle.n) != 0)
         i--;
@@ -792,6 +798,9 @@ r1_status r1_jinja_value_find(run *r, val hay, size_t from, val needle, bool las
         *at = i;
     return R1_OK;
 }
+
+#define FLOAT_STEPS 64
+#define PUT_STEPS   4
 
 /* The shortest decimal that reads back as f, laid out as Python's repr does. */
 static void put_float(r1_buf *b, double f, bool json)
@@ -803,7 +812,8 @@ static void put_float(r1_buf *b, double f, bool json)
         return;
     }
     char text[40];
-    int precision = 0;
+    /* 15 digits are told apart, but for the smallest numbers; zeros at the end go. */
+    int precision = fabs(f) < 0x1p-1000 ? 0 : 14;
     do
         snprintf(text, sizeof text, "%.*e", precision, f);
     while (strtod(text, NULL) != f && ++precision < 17);
@@ -813,6 +823,8 @@ static void put_float(r1_buf *b, double f, bool json)
     for (; *s && *s != 'e'; s++)
         if (*s >= '0' && *s <= '9')
             digits[n++] = *s;
+    while (n > 1 && digits[n - 1] == '0')
+        n--;
     digits[n] = 0;
     int point = (int)strtol(s + 1, NULL, 10) + 1; /* digits before the decimal point */
     if (signbit(f))
@@ -914,14 +926,18 @@ static void put_range(r1_buf *b, const r1_jinja_seq *seq)
 static r1_status put_repr(run *r, r1_buf *b, val v)
 {
     R1_TRY(r1_jinja_value_deeper(r));
+    R1_TRY(r1_jinja_value_charge(r, PUT_STEPS));
     switch (v.kind) {
     case R1_JV_UNDEFINED: r1_buf_puts(b, "Undefined"); break;
     case R1_JV_NONE: r1_buf_puts(b, "None"); break;
     case R1_JV_BOOL: r1_buf_puts(b, v.i ? "True" : "False"); break;
     case R1_JV_INT: r1_buf_printf(b, "%lld", (long long)v.i); break;
-    case R1_JV_FLOAT: put_float(b, v.f, false); break;
+    case R1_JV_FLOAT:
+        R1_TRY(r1_jinja_value_charge(r, FLOAT_STEPS));
+        put_float(b, v.f, false);
+        break;
     case R1_JV_STR:
-        R1_TRY(r1_jinja_value_charge(r, v.n / 64));
+        R1_TRY(r1_jinja_value_charge(r, v.n / R1_JINJA_CHARS));
         put_repr_str(b, v);
         break;
     case R1_JV_LIST: R1_TRY(put_repr_seq(r, b, v.seq, "[", "]")); break;
@@ -958,7 +974,7 @@ r1_status r1_jinja_value_str(run *r, val v, val *out)
         return R1_OK;
     }
     r1_buf b;
-    r1_buf_init(&b, R1_JINJA_MAX_OUTPUT);
+    r1_buf_init(&b, r->max_output);
     r1_status status = put_repr(r, &b, v);
     if (status == R1_OK)
         return r1_jinja_value_from_buf(r, &b, out);
@@ -1064,6 +1080,7 @@ static r1_status put_json_dict(run *r, r1_buf *b, const r1_jinja_dict *d,
 static r1_status put_json(run *r, r1_buf *b, val v, const r1_jinja_json *how, int level)
 {
     R1_TRY(r1_jinja_value_deeper(r));
+    R1_TRY(r1_jinja_value_charge(r, PUT_STEPS));
     if (v.kind == R1_JV_NONE) {
         r1_buf_puts(b, "null");
     } else if (v.kind == R1_JV_BOOL) {
@@ -1071,9 +1088,10 @@ static r1_status put_json(run *r, r1_buf *b, val v, const r1_jinja_json *how, in
     } else if (v.kind == R1_JV_INT) {
         r1_buf_printf(b, "%lld", (long long)v.i);
     } else if (v.kind == R1_JV_FLOAT) {
+        R1_TRY(r1_jinja_value_charge(r, FLOAT_STEPS));
         put_float(b, v.f, true);
     } else if (v.kind == R1_JV_STR) {
-        R1_TRY(r1_jinja_value_charge(r, v.n / 64));
+        R1_TRY(r1_jinja_value_charge(r, v.n / R1_JINJA_CHARS));
         put_json_str(b, v, how->ascii);
     } else if (v.kind == R1_JV_LIST || v.kind == R1_JV_TUPLE) {
         r1_buf_putc(b, '[');
@@ -1098,7 +1116,7 @@ static r1_status put_json(run *r, r1_buf *b, val v, const r1_jinja_json *how, in
 r1_status r1_jinja_value_to_json(run *r, val v, const r1_jinja_json *how, val *out)
 {
     r1_buf b;
-    r1_buf_init(&b, R1_JINJA_MAX_OUTPUT);
+    r1_buf_init(&b, r->max_output);
     r1_status status = put_json(r, &b, v, how, 0);
     if (status == R1_OK)
         return r1_jinja_value_from_buf(r, &b, out);

@@ -5,11 +5,13 @@
 #include "base/json.h"
 #include "model/jinja_parse.h"
 
-/* Bounds of one rendering: what a template costs is never more than this. */
-#define R1_JINJA_MAX_STEPS    10000000
-#define R1_JINJA_MAX_OUTPUT   ((size_t)16 << 20)  /* bytes of output, and of any one string */
-#define R1_JINJA_MAX_MEMORY   ((size_t)256 << 20) /* bytes of values */
-#define R1_JINJA_MAX_ELEMENTS (1 << 20)           /* of one list */
+/* Bounds of one rendering: what a template costs is never more than this, and more in proportion
+ * to what it is given (r1_jinja_value_allow).  A step is about 25 ns, so that a template made to
+ * last ends within a tenth of a second. */
+#define R1_JINJA_MAX_STEPS    2000000
+#define R1_JINJA_MAX_OUTPUT   ((size_t)4 << 20)  /* bytes of output, and of any one string */
+#define R1_JINJA_MAX_MEMORY   ((size_t)32 << 20) /* bytes of values */
+#define R1_JINJA_MAX_ELEMENTS (1 << 20)          /* of one list */
 #define R1_JINJA_MAX_DEPTH    500    /* of evaluation, and of a value within values */
 #define R1_JINJA_MAX_RANGE    100000 /* elements of range(), as in Jinja's sandbox */
 
@@ -78,14 +80,17 @@ typedef struct r1_jinja_loop {
 typedef struct {
     r1_arena arena;
     r1_err *err;
-    int line;             /* of the node being evaluated */
-    int64_t steps;        /* left */
-    int depth;            /* of evaluation */
-    const struct tm *now; /* of strftime_now, NULL = the present */
+    int line;                      /* of the node being evaluated */
+    int64_t steps;                 /* left */
+    int depth;                     /* of evaluation */
+    size_t max_output, max_memory; /* bytes */
+    const struct tm *now;          /* of strftime_now, NULL = the present */
 } r1_jinja_run;
 
 r1_status r1_jinja_value_fail(const r1_jinja_run *r, r1_status status, const char *fmt, ...)
     R1_PRINTF(3, 4);
+/* Add to the bounds for an input of n bytes. */
+void r1_jinja_value_allow(r1_jinja_run *r, size_t n);
 /* Take n steps (at least 1) from the budget. */
 r1_status r1_jinja_value_charge(r1_jinja_run *r, size_t n);
 /* The Python name of v's type. */
@@ -100,7 +105,7 @@ r1_jinja_val r1_jinja_value_int(int64_t i);
 r1_jinja_val r1_jinja_value_float(double f);
 r1_jinja_val r1_jinja_value_text(const char *s); /* s lives on */
 r1_jinja_val r1_jinja_value_undefined(const char *name, size_t n);
-/* A string of n bytes to be filled, at most R1_JINJA_MAX_OUTPUT. */
+/* A string of n bytes to be filled. */
 r1_status r1_jinja_value_string(r1_jinja_run *r, size_t n, char **s, r1_jinja_val *out);
 /* The bytes of b as a string; b is released. */
 r1_status r1_jinja_value_from_buf(r1_jinja_run *r, r1_buf *b, r1_jinja_val *out);
@@ -159,6 +164,8 @@ r1_status r1_jinja_value_to_json(r1_jinja_run *r, r1_jinja_val v, const r1_jinja
 #define R1_JINJA_NOWHERE ((size_t)-1)
 r1_status r1_jinja_value_find(r1_jinja_run *r, r1_jinja_val hay, size_t from,
                               r1_jinja_val needle, bool last, size_t *at);
+/* Bytes that are looked at one by one for a step; of a copy or comparison it is 64. */
+#define R1_JINJA_CHARS 8
 /* Bytes of the character that starts with the byte c. */
 size_t r1_jinja_value_char(char c);
 /* Characters in n bytes. */
