@@ -147,6 +147,10 @@ CASES = [
     ("floats",
      "{{ 1.0 }} {{ 1e3 }} {{ 1.5e-7 }} {{ 0.1 }} {{ 1e16 }} {{ 123456789012345.6 }} "
      "{{ 1e15 }} {{ 1e-4 }} {{ 1e-5 }} {{ 1_0.5 }} {{ 1e100 }} {{ 0.1 + 0.2 }}"),
+    ("more floats",
+     "{{ 5e-324 }} {{ 2.5e-310 }} {{ 1.7976931348623157e308 }} {{ 2.2250738585072014e-308 }} "
+     "{{ 1.2345678901234567 }} {{ 9007199254740993.0 }} {{ 1.1e300 }} {{ 1/3 }} {{ 100.0 }} "
+     "{{ 1.1e300|round(9) }} {{ 4503599627370497.5|round(3) }} {{ -0.0 }} {{ -0.04|round(1) }}"),
     ("constants", "{{ true }} {{ True }} {{ false }} {{ False }} {{ none }} {{ None }}"),
     ("lists", "{{ [] }} {{ [1, 'a', none, 2.5, [true]] }} {{ [1,] }}"),
     ("tuples", "{{ () }} {{ (1,) }} {{ (1, 2) }} {{ 1, 2 }} {{ (1) }}"),
@@ -326,6 +330,10 @@ CASES = [
     ("affixes",
      "{{ 'abc'.removeprefix('a') }} {{ 'abc'.removesuffix('c') }} "
      "{{ 'abc'.removeprefix('x') }}"),
+    ("format",
+     "{{ '{}-{}'.format(1, 'a') }} {{ '{1}{0}{1}'.format('x', none) }} "
+     "{{ '{{{a}}}'.format(a=2.0) }} {{ ''.format(1) }} {{ '<{}>'.format(xs) }}"),
+    ("rindex", "{{ s.rindex('o') }} {{ u.rindex('\u597d') }}"),
     ("join method", "{{ ', '.join(['a', 'b']) }} {{ ''.join('abc') }} {{ '-'.join([]) }}"),
     ("list methods", "{{ xs.index(2) }} {{ xs.count(1) }} {{ (1, 1).count(1) }}"),
     # filters
@@ -417,6 +425,14 @@ CASES = [
     ("filter chain",
      "{{ '  A b '|trim|lower|replace(' ', '_')|length }} "
      "{{ xs|map('string')|map('int')|sum }}"),
+    ("safe text escapes what joins it",
+     "{{ '<'|safe }}{{ '<' + '&' }}{{ '<'|safe + '<&>\"\\'' }}{{ '>' + '<'|safe ~ '>' }} "
+     "{{ ('<b>'|safe)[1:] + '>' }} {{ (' <'|safe)|trim + '>' }} {{ ('a'|safe).upper() ~ '<' }} "
+     "{{ ('a'|safe)|title ~ '<' }} {{ ('<'|safe) * 2 + '>' }} {{ ['<'|safe, '>']|join }} "
+     "{{ 'a'|safe == 'a' }} {{ ('a <'|safe)|tojson }} {{ ('{}<'|safe).format('>') }} "
+     "{{ ('<a>'|safe).replace('a', '>') ~ '<' }} {{ ('a'|safe)|string + '<' }}"),
+    ("escape", "{{ '<a href=\"x\">&\\'' | e }} {{ '<'|escape|e }} {{ 5|escape }}{{ none|e }} "
+               "{{ ('<'|e ~ '>')|length }}"),
     ("filter on call", "{{ d.get('c')|upper }} {{ [1, 2]|last + 1 }} {{ 'a' ~ 'b'|upper }}"),
     ("attr filter", "{{ xs|attr('q') is defined }} {{ d|attr('b') is defined }}"),
     # tests
@@ -524,6 +540,11 @@ CASES = [
     ("default before none", "{% macro m(a=1, b) %}{% endmacro %}"),
     ("text is not callable", "{{ s() }}"),
     ("unhashable key", "{{ {[1]: 2} }}"),
+    ("format without an argument", "{{ '{}{}'.format(1) }}"),
+    ("format of a name", "{{ '{a}'.format(1) }}"),
+    ("format with one brace", "{{ '{'.format(1) }}"),
+    ("format with a closing brace", "{{ '}'.format(1) }}"),
+    ("rindex of nothing", "{{ s.rindex('q') }}"),
     ("empty separator", "{{ 'a'.split('') }}"),
     ("join of numbers", "{{ ','.join([1]) }}"),
     ("huge range", "{{ range(100001)|length }}"),

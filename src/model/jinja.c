@@ -345,25 +345,6 @@ static r1_status eval_dict(interp *in, scope *s, const node *n, val *out)
     return R1_OK;
 }
 
-static r1_status compare(interp *in, r1_jinja_op op, val a, val b, bool *out)
-{
-    int c = 0;
-    if (op == R1_JO_IN || op == R1_JO_NOT_IN) {
-        R1_TRY(r1_jinja_value_contains(&in->run, b, a, out));
-        *out = *out == (op == R1_JO_IN);
-    } else if (op == R1_JO_EQ || op == R1_JO_NE) {
-        R1_TRY(r1_jinja_value_equal(&in->run, a, b, out));
-        *out = *out == (op == R1_JO_EQ);
-    } else {
-        R1_TRY(r1_jinja_value_order(&in->run, a, b, &c));
-        *out = op == R1_JO_LT   ? c < 0
-               : op == R1_JO_LE ? c <= 0
-               : op == R1_JO_GT ? c > 0
-                                : c >= 0;
-    }
-    return R1_OK;
-}
-
 static r1_status eval_compare(interp *in, scope *s, const node *n, val *out)
 {
     val a, b;
@@ -372,7 +353,7 @@ static r1_status eval_compare(interp *in, scope *s, const node *n, val *out)
     for (const node *o = n->list; o && yes; o = o->next) {
         R1_TRY(eval(in, s, o->a, &b));
         in->run.line = n->line;
-        R1_TRY(compare(in, o->op, a, b, &yes));
+        R1_TRY(r1_jinja_value_compare(&in->run, o->op, a, b, &yes));
         a = b;
     }
     *out = r1_jinja_value_bool(yes);

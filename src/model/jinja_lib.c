@@ -12,6 +12,7 @@
 
 typedef r1_jinja_val val;
 typedef r1_jinja_run run;
+typedef r1_jinja_call call;
 typedef r1_jinja_args args;
 
 #define FAIL(r, ...) return (r1_jinja_value_fail((r), R1_EFORMAT, __VA_ARGS__), R1_EFORMAT)
@@ -39,9 +40,10 @@ const r1_jinja_entry *r1_jinja_lib_find(const r1_jinja_entry *table, val name)
 r1_status r1_jinja_lib_call(run *r, const r1_jinja_entry *e, val self, const args *in, val *out)
 {
     val a[R1_JINJA_MAX_PARAMS] = {absent, absent, absent, absent, absent};
+    const call c = {.self = self, .a = a, .in = in, .how = e->how};
     size_t params = 0;
-    if (e->raw)
-        return e->raw(r, self, in, out);
+    if (e->required < 0)
+        return e->call(r, &c, out);
     while (params < R1_JINJA_MAX_PARAMS && e->params[params])
         params++;
     if (in->npos > params)
@@ -59,7 +61,7 @@ r1_status r1_jinja_lib_call(run *r, const r1_jinja_entry *e, val self, const arg
     for (int i = 0; i < e->required; i++)
         if (r1_jinja_lib_absent(a[i]))
             FAIL(r, "%s needs the argument '%s'", e->name, e->params[i]);
-    return e->call(r, self, a, out);
+    return e->call(r, &c, out);
 }
 
 r1_status r1_jinja_lib_push(run *r, r1_jinja_vec *vec, val v)
@@ -114,58 +116,44 @@ static r1_status dict_view(run *r, const r1_jinja_dict *d, dict_part what, r1_ji
     return R1_OK;
 }
 
-static r1_status dict_get(run *r, val self, const val *a, val *out)
+static r1_status dict_get(run *r, const call *c, val *out)
 {
     val *found;
-    R1_TRY(r1_jinja_value_get(r, self.dict, a[0], &found));
-    *out = found ? *found : r1_jinja_lib_absent(a[1]) ? none : a[1];
+    R1_TRY(r1_jinja_value_get(r, c->self.dict, c->a[0], &found));
+    *out = found ? *found : r1_jinja_lib_absent(c->a[1]) ? none : c->a[1];
     return R1_OK;
 }
 
-static r1_status dict_items(run *r, val self, const val *a, val *out)
+static r1_status dict_part_of(run *r, const call *c, val *out)
 {
-    (void)a;
-    return dict_view(r, self.dict, ITEMS, R1_JV_VIEW, out);
-}
-
-static r1_status dict_keys(run *r, val self, const val *a, val *out)
-{
-    (void)a;
-    return dict_view(r, self.dict, KEYS, R1_JV_VIEW, out);
-}
-
-static r1_status dict_values(run *r, val self, const val *a, val *out)
-{
-    (void)a;
-    return dict_view(r, self.dict, VALUES, R1_JV_VIEW, out);
+    return dict_view(r, c->self.dict, (dict_part)c->how, R1_JV_VIEW, out);
 }
 
 /* No value changes here, so a copy is the value. */
-static r1_status copy_self(run *r, val self, const val *a, val *out)
+static r1_status copy_self(run *r, const call *c, val *out)
 {
     (void)r;
-    (void)a;
-    *out = self;
+    *out = c->self;
     return R1_OK;
 }
 
-static r1_status list_count(run *r, val self, const val *a, val *out)
+static r1_status list_count(run *r, const call *c, val *out)
 {
     int64_t count = 0;
-    for (size_t i = 0; i < self.seq->n; i++) {
+    for (size_t i = 0; i < c->self.seq->n; i++) {
         bool same;
-        R1_TRY(r1_jinja_value_equal(r, self.seq->v[i], a[0], &same));
+        R1_TRY(r1_jinja_value_equal(r, c->self.seq->v[i], c->a[0], &same));
         count += same;
     }
     *out = r1_jinja_value_int(count);
     return R1_OK;
 }
 
-static r1_status list_index(run *r, val self, const val *a, val *out)
+static r1_status list_index(run *r, const call *c, val *out)
 {
-    for (size_t i = 0; i < self.seq->n; i++) {
+    for (size_t i = 0; i < c->self.seq->n; i++) {
         bool same;
-        R1_TRY(r1_jinja_value_equal(r, self.seq->v[i], a[0], &same));
+        R1_TRY(r1_jinja_value_equal(r, c->self.seq->v[i], c->a[0], &same));
         if (same) {
             *out = r1_jinja_value_int((int64_t)i);
             return R1_OK;
@@ -174,18 +162,18 @@ static r1_status list_index(run *r, val self, const val *a, val *out)
     FAIL(r, "index: the value is not in the list");
 }
 
-static r1_status loop_cycle(run *r, val self, const args *in, val *out)
+static r1_status loop_cycle(run *r, const call *c, val *out)
 {
-    if (in->npos == 0)
+    if (c->in->npos == 0)
         FAIL(r, "loop.cycle needs an argument");
-    *out = in->pos[self.loop->at % in->npos];
+    *out = c->in->pos[c->self.loop->at % c->in->npos];
     return R1_OK;
 }
 
-static r1_status loop_changed(run *r, val self, const args *in, val *out)
+static r1_status loop_changed(run *r, const call *c, val *out)
 {
-    r1_jinja_loop *loop = self.loop;
-    const r1_jinja_seq now = {.v = in->pos, .n = in->npos};
+    r1_jinja_loop *loop = c->self.loop;
+    const r1_jinja_seq now = {.v = c->in->pos, .n = c->in->npos};
     val list;
     bool same = false;
     R1_TRY(as_list(r, R1_JV_TUPLE, &now, &list));
@@ -198,25 +186,25 @@ static r1_status loop_changed(run *r, val self, const args *in, val *out)
 }
 
 static const r1_jinja_entry dict_methods[] = {
-    {"copy", copy_self, NULL, 0, {NULL}},     {"get", dict_get, NULL, 1, {"key", "default"}},
-    {"items", dict_items, NULL, 0, {NULL}},   {"keys", dict_keys, NULL, 0, {NULL}},
-    {"values", dict_values, NULL, 0, {NULL}}, {NULL, NULL, NULL, 0, {NULL}},
+    {"copy", copy_self, 0, 0, {NULL}},           {"get", dict_get, 0, 1, {"key", "default"}},
+    {"items", dict_part_of, ITEMS, 0, {NULL}},   {"keys", dict_part_of, KEYS, 0, {NULL}},
+    {"values", dict_part_of, VALUES, 0, {NULL}}, {NULL, NULL, 0, 0, {NULL}},
 };
 static const r1_jinja_entry list_methods[] = {
-    {"copy", copy_self, NULL, 0, {NULL}},
-    {"count", list_count, NULL, 1, {"value"}},
-    {"index", list_index, NULL, 1, {"value"}},
-    {NULL, NULL, NULL, 0, {NULL}},
+    {"copy", copy_self, 0, 0, {NULL}},
+    {"count", list_count, 0, 1, {"value"}},
+    {"index", list_index, 0, 1, {"value"}},
+    {NULL, NULL, 0, 0, {NULL}},
 };
 static const r1_jinja_entry loop_methods[] = {
-    {"cycle", NULL, loop_cycle, 0, {NULL}},
-    {"changed", NULL, loop_changed, 0, {NULL}},
-    {NULL, NULL, NULL, 0, {NULL}},
+    {"changed", loop_changed, 0, -1, {NULL}},
+    {"cycle", loop_cycle, 0, -1, {NULL}},
+    {NULL, NULL, 0, 0, {NULL}},
 };
 
 static const r1_jinja_entry *methods_of(val v)
 {
-    static const r1_jinja_entry nothing[] = {{NULL, NULL, NULL, 0, {NULL}}};
+    static const r1_jinja_entry nothing[] = {{NULL, NULL, 0, 0, {NULL}}};
     return v.kind == R1_JV_STR    ? r1_jinja_str_methods
            : v.kind == R1_JV_DICT ? dict_methods
            : v.kind == R1_JV_LOOP ? loop_methods
@@ -275,19 +263,18 @@ r1_status r1_jinja_lib_attribute(run *r, val v, val name, val *out)
 
 /* ---- Global functions -------------------------------------------------------------------- */
 
-static r1_status fn_range(run *r, val self, const val *a, val *out)
+static r1_status fn_range(run *r, const call *c, val *out)
 {
     int64_t bound[3] = {0, 0, 1};
-    (void)self;
     for (int i = 0; i < 3; i++) {
-        if (r1_jinja_lib_absent(a[i]))
+        if (r1_jinja_lib_absent(c->a[i]))
             continue;
-        if (a[i].kind != R1_JV_INT && a[i].kind != R1_JV_BOOL)
+        if (c->a[i].kind != R1_JV_INT && c->a[i].kind != R1_JV_BOOL)
             FAIL(r, "range: an argument is %s, an integer is expected",
-                 r1_jinja_value_type(a[i]));
-        bound[i] = a[i].i;
+                 r1_jinja_value_type(c->a[i]));
+        bound[i] = c->a[i].i;
     }
-    if (r1_jinja_lib_absent(a[1])) {
+    if (r1_jinja_lib_absent(c->a[1])) {
         bound[1] = bound[0];
         bound[0] = 0;
     }
@@ -306,10 +293,12 @@ static r1_status fn_range(run *r, val self, const val *a, val *out)
     return R1_OK;
 }
 
-/* A dictionary or namespace of another dictionary, or of pairs, and the keyword arguments. */
-static r1_status make_dict(run *r, const args *in, r1_jinja_vkind kind, val *out)
+/* A dictionary or namespace (c->how) of another dictionary, or of pairs, and the keyword
+ * arguments. */
+static r1_status fn_dict(run *r, const call *c, val *out)
 {
-    R1_TRY(r1_jinja_value_dict(r, kind, in->nkw, out));
+    const args *in = c->in;
+    R1_TRY(r1_jinja_value_dict(r, (r1_jinja_vkind)c->how, in->nkw, out));
     if (in->npos > 1)
         FAIL(r, "dict takes one positional argument, %zu given", in->npos);
     if (in->npos == 1 && in->pos[0].kind == R1_JV_DICT) {
@@ -328,20 +317,7 @@ static r1_status make_dict(run *r, const args *in, r1_jinja_vkind kind, val *out
     }
     for (size_t i = 0; i < in->nkw; i++)
         R1_TRY(r1_jinja_value_put(r, out->dict, in->names[i], in->kw[i]));
-    return R1_OK;
-}
-
-static r1_status fn_dict(run *r, val self, const args *in, val *out)
-{
-    (void)self;
-    return make_dict(r, in, R1_JV_DICT, out);
-}
-
-static r1_status fn_namespace(run *r, val self, const args *in, val *out)
-{
-    (void)self;
-    R1_TRY(make_dict(r, in, R1_JV_NAMESPACE, out));
-    for (size_t i = 0; i < out->dict->n; i++) {
+    for (size_t i = 0; i < out->dict->n && c->how == R1_JV_NAMESPACE; i++) {
         val key = out->dict->keys[i];
         if (key.kind == R1_JV_STR && key.n > 0 && key.s[0] == '_')
             FAIL(r, "a namespace's attribute begins with '_': '%.*s'", SHOW(key));
@@ -349,23 +325,21 @@ static r1_status fn_namespace(run *r, val self, const args *in, val *out)
     return R1_OK;
 }
 
-static r1_status fn_raise(run *r, val self, const val *a, val *out)
+static r1_status fn_raise(run *r, const call *c, val *out)
 {
-    (void)self;
-    R1_TRY(r1_jinja_value_str(r, a[0], out));
+    R1_TRY(r1_jinja_value_str(r, c->a[0], out));
     return r1_jinja_value_fail(r, R1_EARG, "%.*s", (int)(out->n < 400 ? out->n : 400), out->s);
 }
 
 /* strftime reports an empty result and too small a buffer alike: a space in front tells them
  * apart. */
-static r1_status fn_strftime(run *r, val self, const val *a, val *out)
+static r1_status fn_strftime(run *r, const call *c, val *out)
 {
-    (void)self;
     val format;
     char padded[256], text[1024];
     time_t now = time(NULL);
     struct tm parts;
-    R1_TRY(r1_jinja_value_str(r, a[0], &format));
+    R1_TRY(r1_jinja_value_str(r, c->a[0], &format));
     if (format.n + 2 > sizeof padded || memchr(format.s, 0, format.n) ||
         (!r->now && !localtime_r(&now, &parts)))
         FAIL(r, "strftime_now: the format is too long");
@@ -383,12 +357,12 @@ static r1_status fn_strftime(run *r, val self, const val *a, val *out)
 }
 
 static const r1_jinja_entry functions[] = {
-    {"range", fn_range, NULL, 1, {"start", "stop", "step"}},
-    {"dict", NULL, fn_dict, 0, {NULL}},
-    {"namespace", NULL, fn_namespace, 0, {NULL}},
-    {"raise_exception", fn_raise, NULL, 1, {"message"}},
-    {"strftime_now", fn_strftime, NULL, 1, {"format"}},
-    {NULL, NULL, NULL, 0, {NULL}},
+    {"dict", fn_dict, R1_JV_DICT, -1, {NULL}},
+    {"namespace", fn_dict, R1_JV_NAMESPACE, -1, {NULL}},
+    {"raise_exception", fn_raise, 0, 1, {"message"}},
+    {"range", fn_range, 0, 1, {"start", "stop", "step"}},
+    {"strftime_now", fn_strftime, 0, 1, {"format"}},
+    {NULL, NULL, 0, 0, {NULL}},
 };
 
 bool r1_jinja_lib_function(val name, val *out)
@@ -411,51 +385,52 @@ r1_status r1_jinja_lib_invoke(run *r, val callee, const args *in, val *out)
 
 /* ---- Filters: values --------------------------------------------------------------------- */
 
-static r1_status f_default(run *r, val v, const val *a, val *out)
+static r1_status f_default(run *r, const call *c, val *out)
 {
     (void)r;
-    bool replace =
-        v.kind == R1_JV_UNDEFINED || (r1_jinja_value_truth(a[1]) && !r1_jinja_value_truth(v));
-    *out = !replace ? v : r1_jinja_lib_absent(a[0]) ? r1_jinja_value_text("") : a[0];
+    bool replace = c->self.kind == R1_JV_UNDEFINED ||
+                   (r1_jinja_value_truth(c->a[1]) && !r1_jinja_value_truth(c->self));
+    *out = !replace                       ? c->self
+           : r1_jinja_lib_absent(c->a[0]) ? r1_jinja_value_text("")
+                                          : c->a[0];
     return R1_OK;
 }
 
-static r1_status f_length(run *r, val v, const val *a, val *out)
+static r1_status f_length(run *r, const call *c, val *out)
 {
     size_t n;
-    (void)a;
-    R1_TRY(r1_jinja_value_length(r, v, &n));
+    R1_TRY(r1_jinja_value_length(r, c->self, &n));
     *out = r1_jinja_value_int((int64_t)n);
     return R1_OK;
 }
 
-static r1_status f_tojson(run *r, val v, const val *a, val *out)
+static r1_status f_tojson(run *r, const call *c, val *out)
 {
-    bool indented = !r1_jinja_lib_absent(a[1]) && a[1].kind != R1_JV_NONE;
+    bool indented = !r1_jinja_lib_absent(c->a[1]) && c->a[1].kind != R1_JV_NONE;
     r1_jinja_json how = {
-        .indent = indented ? a[1] : none,
+        .indent = indented ? c->a[1] : none,
         .item_separator = r1_jinja_value_text(indented ? "," : ", "),
         .key_separator = r1_jinja_value_text(": "),
-        .ascii = r1_jinja_value_truth(a[0]),
-        .sort_keys = r1_jinja_value_truth(a[3]),
+        .ascii = r1_jinja_value_truth(c->a[0]),
+        .sort_keys = r1_jinja_value_truth(c->a[3]),
     };
-    if (indented && a[1].kind != R1_JV_INT && a[1].kind != R1_JV_STR && a[1].kind != R1_JV_BOOL)
-        FAIL(r, "tojson: indent is %s, an integer is expected", r1_jinja_value_type(a[1]));
-    if (!r1_jinja_lib_absent(a[2]) && a[2].kind != R1_JV_NONE) {
+    if (indented && c->a[1].kind != R1_JV_INT && c->a[1].kind != R1_JV_STR &&
+        c->a[1].kind != R1_JV_BOOL)
+        FAIL(r, "tojson: indent is %s, an integer is expected", r1_jinja_value_type(c->a[1]));
+    if (!r1_jinja_lib_absent(c->a[2]) && c->a[2].kind != R1_JV_NONE) {
         const r1_jinja_seq *two =
-            a[2].kind == R1_JV_LIST || a[2].kind == R1_JV_TUPLE ? a[2].seq : NULL;
+            c->a[2].kind == R1_JV_LIST || c->a[2].kind == R1_JV_TUPLE ? c->a[2].seq : NULL;
         if (!two || two->n != 2 || two->v[0].kind != R1_JV_STR || two->v[1].kind != R1_JV_STR)
             FAIL(r, "tojson: separators is not a pair of strings");
         how.item_separator = two->v[0];
         how.key_separator = two->v[1];
     }
-    return r1_jinja_value_to_json(r, v, &how, out);
+    return r1_jinja_value_to_json(r, c->self, &how, out);
 }
 
-static r1_status f_string(run *r, val v, const val *a, val *out)
+static r1_status f_string(run *r, const call *c, val *out)
 {
-    (void)a;
-    return r1_jinja_value_str(r, v, out);
+    return r1_jinja_value_str(r, c->self, out);
 }
 
 /* A value that Python refuses to convert at all, rather than taking the default. */
@@ -466,19 +441,20 @@ static r1_status not_undefined(const run *r, val v)
     return R1_OK;
 }
 
-static r1_status f_int(run *r, val v, const val *a, val *out)
+static r1_status f_int(run *r, const call *c, val *out)
 {
-    int64_t base = a[1].kind == R1_JV_INT ? a[1].i : 10, i = 0;
+    int64_t base = c->a[1].kind == R1_JV_INT ? c->a[1].i : 10, i = 0;
     double f = (double)NAN;
-    R1_TRY(not_undefined(r, v));
-    *out = r1_jinja_lib_absent(a[0]) ? r1_jinja_value_int(0) : a[0];
-    if (v.kind == R1_JV_STR && base >= 2 && base <= 36 && r1_jinja_str_to_int(v, (int)base, &i))
+    R1_TRY(not_undefined(r, c->self));
+    *out = r1_jinja_lib_absent(c->a[0]) ? r1_jinja_value_int(0) : c->a[0];
+    if (c->self.kind == R1_JV_STR && base >= 2 && base <= 36 &&
+        r1_jinja_str_to_int(c->self, (int)base, &i))
         *out = r1_jinja_value_int(i);
-    else if (v.kind == R1_JV_INT || v.kind == R1_JV_BOOL)
-        *out = r1_jinja_value_int(v.i);
-    else if (v.kind == R1_JV_FLOAT)
-        f = v.f;
-    else if (v.kind == R1_JV_STR && !r1_jinja_str_to_float(v, &f))
+    else if (c->self.kind == R1_JV_INT || c->self.kind == R1_JV_BOOL)
+        *out = r1_jinja_value_int(c->self.i);
+    else if (c->self.kind == R1_JV_FLOAT)
+        f = c->self.f;
+    else if (c->self.kind == R1_JV_STR && !r1_jinja_str_to_float(c->self, &f))
         f = (double)NAN;
     if (fabs(f) < 0x1p63)
         *out = r1_jinja_value_int((int64_t)f);
@@ -487,44 +463,43 @@ static r1_status f_int(run *r, val v, const val *a, val *out)
     return R1_OK;
 }
 
-static r1_status f_float(run *r, val v, const val *a, val *out)
+static r1_status f_float(run *r, const call *c, val *out)
 {
     double f;
-    R1_TRY(not_undefined(r, v));
-    *out = r1_jinja_lib_absent(a[0]) ? r1_jinja_value_float(0) : a[0];
-    if (r1_jinja_value_is_number(v))
-        *out = r1_jinja_value_float(r1_jinja_value_number(v));
-    else if (v.kind == R1_JV_STR && r1_jinja_str_to_float(v, &f))
+    R1_TRY(not_undefined(r, c->self));
+    *out = r1_jinja_lib_absent(c->a[0]) ? r1_jinja_value_float(0) : c->a[0];
+    if (r1_jinja_value_is_number(c->self))
+        *out = r1_jinja_value_float(r1_jinja_value_number(c->self));
+    else if (c->self.kind == R1_JV_STR && r1_jinja_str_to_float(c->self, &f))
         *out = r1_jinja_value_float(f);
     return R1_OK;
 }
 
-static r1_status f_abs(run *r, val v, const val *a, val *out)
+static r1_status f_abs(run *r, const call *c, val *out)
 {
-    (void)a;
-    if (!r1_jinja_value_is_number(v))
-        FAIL(r, "abs of %s", r1_jinja_value_type(v));
-    bool negative = v.kind == R1_JV_FLOAT ? signbit(v.f) != 0 : v.i < 0;
-    *out = v.kind == R1_JV_FLOAT ? v : r1_jinja_value_int(v.i);
-    return negative ? r1_jinja_value_negate(r, v, out) : R1_OK;
+    if (!r1_jinja_value_is_number(c->self))
+        FAIL(r, "abs of %s", r1_jinja_value_type(c->self));
+    bool negative = c->self.kind == R1_JV_FLOAT ? signbit(c->self.f) != 0 : c->self.i < 0;
+    *out = c->self.kind == R1_JV_FLOAT ? c->self : r1_jinja_value_int(c->self.i);
+    return negative ? r1_jinja_value_negate(r, c->self, out) : R1_OK;
 }
 
-static r1_status f_round(run *r, val v, const val *a, val *out)
+static r1_status f_round(run *r, const call *c, val *out)
 {
     int64_t digits = 0;
-    bool up = r1_jinja_value_is(a[1], "ceil"), down = r1_jinja_value_is(a[1], "floor");
-    R1_TRY(not_undefined(r, v));
-    if (a[0].kind == R1_JV_INT)
-        digits = a[0].i;
-    if (!r1_jinja_lib_absent(a[1]) && !up && !down && !r1_jinja_value_is(a[1], "common"))
+    bool up = r1_jinja_value_is(c->a[1], "ceil"), down = r1_jinja_value_is(c->a[1], "floor");
+    R1_TRY(not_undefined(r, c->self));
+    if (c->a[0].kind == R1_JV_INT)
+        digits = c->a[0].i;
+    if (!r1_jinja_lib_absent(c->a[1]) && !up && !down && !r1_jinja_value_is(c->a[1], "common"))
         FAIL(r, "round: the method must be common, ceil or floor");
-    if (!r1_jinja_value_is_number(v) || digits < 0 || digits > 17)
-        FAIL(r, "round of %s to %lld digits", r1_jinja_value_type(v), (long long)digits);
-    double f = r1_jinja_value_number(v), scale = pow(10, (double)digits);
+    if (!r1_jinja_value_is_number(c->self) || digits < 0 || digits > 17)
+        FAIL(r, "round of %s to %lld digits", r1_jinja_value_type(c->self), (long long)digits);
+    double f = r1_jinja_value_number(c->self), scale = pow(10, (double)digits);
     if (up || down) {
         *out = r1_jinja_value_float((up ? ceil(f * scale) : floor(f * scale)) / scale);
-    } else if (v.kind != R1_JV_FLOAT) {
-        *out = r1_jinja_value_int(v.i);
+    } else if (c->self.kind != R1_JV_FLOAT) {
+        *out = r1_jinja_value_int(c->self.i);
     } else {
         char text[40];
         R1_TRY(r1_jinja_value_charge(r, 64));
@@ -538,6 +513,8 @@ static r1_status f_round(run *r, val v, const val *a, val *out)
 }
 
 /* ---- Filters: sequences ------------------------------------------------------------------ */
+
+enum { FIRST, LAST };
 
 /* item.a.b for attribute "a.b"; a part of digits is an index.  An undefined step becomes
  * `otherwise` if that is given. */
@@ -640,31 +617,32 @@ static r1_status sort(run *r, val v, val attribute, bool case_sensitive, bool re
     return R1_OK;
 }
 
-static r1_status f_sort(run *r, val v, const val *a, val *out)
+static r1_status f_sort(run *r, const call *c, val *out)
 {
-    return sort(r, v, a[2], r1_jinja_value_truth(a[1]), r1_jinja_value_truth(a[0]), out);
+    return sort(r, c->self, c->a[2], r1_jinja_value_truth(c->a[1]),
+                r1_jinja_value_truth(c->a[0]), out);
 }
 
-static r1_status f_dictsort(run *r, val v, const val *a, val *out)
+static r1_status f_dictsort(run *r, const call *c, val *out)
 {
     val pairs;
-    if (v.kind != R1_JV_DICT)
-        FAIL(r, "dictsort of %s", r1_jinja_value_type(v));
-    R1_TRY(dict_view(r, v.dict, ITEMS, R1_JV_LIST, &pairs));
-    bool by_value = r1_jinja_value_is(a[1], "value");
-    if (!r1_jinja_lib_absent(a[1]) && !by_value && !r1_jinja_value_is(a[1], "key"))
+    if (c->self.kind != R1_JV_DICT)
+        FAIL(r, "dictsort of %s", r1_jinja_value_type(c->self));
+    R1_TRY(dict_view(r, c->self.dict, ITEMS, R1_JV_LIST, &pairs));
+    bool by_value = r1_jinja_value_is(c->a[1], "value");
+    if (!r1_jinja_lib_absent(c->a[1]) && !by_value && !r1_jinja_value_is(c->a[1], "key"))
         FAIL(r, "dictsort: by must be key or value");
-    return sort(r, pairs, r1_jinja_value_int(by_value), r1_jinja_value_truth(a[0]),
-                r1_jinja_value_truth(a[2]), out);
+    return sort(r, pairs, r1_jinja_value_int(by_value), r1_jinja_value_truth(c->a[0]),
+                r1_jinja_value_truth(c->a[2]), out);
 }
 
-static r1_status f_unique(run *r, val v, const val *a, val *out)
+static r1_status f_unique(run *r, const call *c, val *out)
 {
     keyed *items;
     size_t n;
     r1_jinja_vec kept = {0};
     val seen;
-    R1_TRY(keyed_items(r, v, a[1], r1_jinja_value_truth(a[0]), &items, &n));
+    R1_TRY(keyed_items(r, c->self, c->a[1], r1_jinja_value_truth(c->a[0]), &items, &n));
     R1_TRY(r1_jinja_value_dict(r, R1_JV_DICT, n, &seen));
     for (size_t i = 0; i < n; i++) {
         val *old;
@@ -677,40 +655,30 @@ static r1_status f_unique(run *r, val v, const val *a, val *out)
     return r1_jinja_lib_list(r, R1_JV_GENERATOR, &kept, out);
 }
 
-static r1_status extreme(run *r, val v, const val *a, bool largest, val *out)
+static r1_status f_extreme(run *r, const call *c, val *out)
 {
     keyed *items;
     size_t n, best = 0;
-    R1_TRY(keyed_items(r, v, a[1], r1_jinja_value_truth(a[0]), &items, &n));
+    R1_TRY(keyed_items(r, c->self, c->a[1], r1_jinja_value_truth(c->a[0]), &items, &n));
     for (size_t i = 1; i < n; i++) {
-        int c;
-        R1_TRY(r1_jinja_value_order(r, items[i].key, items[best].key, &c));
-        if (largest ? c > 0 : c < 0)
+        int order;
+        R1_TRY(r1_jinja_value_order(r, items[i].key, items[best].key, &order));
+        if (c->how == LAST ? order > 0 : order < 0)
             best = i;
     }
     *out = n > 0 ? items[best].item : r1_jinja_value_undefined("the least or greatest", 21);
     return R1_OK;
 }
 
-static r1_status f_min(run *r, val v, const val *a, val *out)
-{
-    return extreme(r, v, a, false, out);
-}
-
-static r1_status f_max(run *r, val v, const val *a, val *out)
-{
-    return extreme(r, v, a, true, out);
-}
-
-static r1_status f_sum(run *r, val v, const val *a, val *out)
+static r1_status f_sum(run *r, const call *c, val *out)
 {
     r1_jinja_seq *items;
-    R1_TRY(r1_jinja_value_iterate(r, v, &items));
-    val total = r1_jinja_lib_absent(a[1]) ? r1_jinja_value_int(0) : a[1];
+    R1_TRY(r1_jinja_value_iterate(r, c->self, &items));
+    val total = r1_jinja_lib_absent(c->a[1]) ? r1_jinja_value_int(0) : c->a[1];
     for (size_t i = 0; i < items->n; i++) {
         val item = items->v[i];
-        if (!r1_jinja_lib_absent(a[0]) && a[0].kind != R1_JV_NONE)
-            R1_TRY(follow(r, items->v[i], a[0], absent, &item));
+        if (!r1_jinja_lib_absent(c->a[0]) && c->a[0].kind != R1_JV_NONE)
+            R1_TRY(follow(r, items->v[i], c->a[0], absent, &item));
         R1_TRY(r1_jinja_value_charge(r, 1));
         R1_TRY(r1_jinja_value_binary(r, R1_JO_ADD, total, item, &total));
     }
@@ -718,83 +686,72 @@ static r1_status f_sum(run *r, val v, const val *a, val *out)
     return R1_OK;
 }
 
-static r1_status f_first(run *r, val v, const val *a, val *out)
+static r1_status f_end(run *r, const call *c, val *out)
 {
     r1_jinja_seq *items;
-    (void)a;
-    R1_TRY(r1_jinja_value_iterate(r, v, &items));
-    *out = items->n > 0 ? items->v[0] : r1_jinja_value_undefined("the first element", 17);
-    return R1_OK;
-}
-
-static r1_status f_last(run *r, val v, const val *a, val *out)
-{
-    r1_jinja_seq *items;
-    (void)a;
-    if (v.kind == R1_JV_GENERATOR)
+    bool last = c->how == LAST;
+    if (last && c->self.kind == R1_JV_GENERATOR)
         FAIL(r, "last of a generator; use |list before it");
-    R1_TRY(r1_jinja_value_iterate(r, v, &items));
-    *out = items->n > 0 ? items->v[items->n - 1]
-                        : r1_jinja_value_undefined("the last element", 16);
+    R1_TRY(r1_jinja_value_iterate(r, c->self, &items));
+    *out = items->n > 0 ? items->v[last ? items->n - 1 : 0]
+                        : r1_jinja_value_undefined("an element of nothing", 21);
     return R1_OK;
 }
 
-static r1_status f_list(run *r, val v, const val *a, val *out)
+static r1_status f_list(run *r, const call *c, val *out)
 {
     r1_jinja_seq *items;
-    (void)a;
-    R1_TRY(r1_jinja_value_iterate(r, v, &items));
+    R1_TRY(r1_jinja_value_iterate(r, c->self, &items));
     return as_list(r, R1_JV_LIST, items, out);
 }
 
-static r1_status f_items(run *r, val v, const val *a, val *out)
+static r1_status f_items(run *r, const call *c, val *out)
 {
-    (void)a;
-    if (v.kind == R1_JV_UNDEFINED)
+    if (c->self.kind == R1_JV_UNDEFINED)
         return r1_jinja_value_seq(r, R1_JV_GENERATOR, 0, out);
-    if (v.kind != R1_JV_DICT)
-        FAIL(r, "items of %s, a mapping is expected", r1_jinja_value_type(v));
-    return dict_view(r, v.dict, ITEMS, R1_JV_GENERATOR, out);
+    if (c->self.kind != R1_JV_DICT)
+        FAIL(r, "items of %s, a mapping is expected", r1_jinja_value_type(c->self));
+    return dict_view(r, c->self.dict, ITEMS, R1_JV_GENERATOR, out);
 }
 
-static r1_status f_reverse(run *r, val v, const val *a, val *out)
+static r1_status f_reverse(run *r, const call *c, val *out)
 {
-    (void)a;
-    if (v.kind == R1_JV_STR) {
+    if (c->self.kind == R1_JV_STR) {
         const val parts[3] = {none, none, r1_jinja_value_int(-1)};
-        return r1_jinja_value_slice(r, v, parts, out);
+        return r1_jinja_value_slice(r, c->self, parts, out);
     }
     r1_jinja_seq *items;
-    R1_TRY(r1_jinja_value_iterate(r, v, &items));
+    R1_TRY(r1_jinja_value_iterate(r, c->self, &items));
     R1_TRY(r1_jinja_value_seq(r, R1_JV_GENERATOR, items->n, out));
     for (size_t i = 0; i < items->n; i++)
         out->seq->v[i] = items->v[items->n - 1 - i];
     return R1_OK;
 }
 
-static r1_status f_join(run *r, val v, const val *a, val *out)
+static r1_status f_join(run *r, const call *c, val *out)
 {
     r1_jinja_seq *items;
     val texts, d = r1_jinja_value_text("");
-    R1_TRY(r1_jinja_value_iterate(r, v, &items));
+    R1_TRY(r1_jinja_value_iterate(r, c->self, &items));
     R1_TRY(r1_jinja_value_seq(r, R1_JV_LIST, items->n, &texts));
-    if (!r1_jinja_lib_absent(a[0]))
-        R1_TRY(r1_jinja_value_str(r, a[0], &d));
+    if (!r1_jinja_lib_absent(c->a[0]))
+        R1_TRY(r1_jinja_value_str(r, c->a[0], &d));
     for (size_t i = 0; i < items->n; i++) {
         val item = items->v[i];
-        if (!r1_jinja_lib_absent(a[1]) && a[1].kind != R1_JV_NONE)
-            R1_TRY(follow(r, items->v[i], a[1], absent, &item));
+        if (!r1_jinja_lib_absent(c->a[1]) && c->a[1].kind != R1_JV_NONE)
+            R1_TRY(follow(r, items->v[i], c->a[1], absent, &item));
         R1_TRY(r1_jinja_value_str(r, item, &texts.seq->v[i]));
     }
     return r1_jinja_str_join(r, d, texts.seq, out);
 }
 
-static r1_status f_attr(run *r, val v, const val *a, val *out)
+static r1_status f_attr(run *r, const call *c, val *out)
 {
-    if (a[0].kind != R1_JV_STR)
+    if (c->a[0].kind != R1_JV_STR)
         FAIL(r, "attr needs a name");
-    *out = r1_jinja_value_undefined(a[0].s, a[0].n);
-    return v.kind == R1_JV_DICT ? R1_OK : r1_jinja_lib_attribute(r, v, a[0], out);
+    *out = r1_jinja_value_undefined(c->a[0].s, c->a[0].n);
+    return c->self.kind == R1_JV_DICT ? R1_OK
+                                      : r1_jinja_lib_attribute(r, c->self, c->a[0], out);
 }
 
 /* What map, select and their kin go through: nothing for any false value. */
@@ -821,23 +778,23 @@ static val keyword(const args *in, const char *name)
     return absent;
 }
 
-static r1_status f_map(run *r, val v, const args *in, val *out)
+static r1_status f_map(run *r, const call *c, val *out)
 {
     r1_jinja_seq *items;
-    val attribute = keyword(in, "attribute"), otherwise = keyword(in, "default");
-    bool by_filter = in->npos > 0 || r1_jinja_lib_absent(attribute);
-    if (by_filter && (in->npos == 0 || in->pos[0].kind != R1_JV_STR))
+    val attribute = keyword(c->in, "attribute"), otherwise = keyword(c->in, "default");
+    bool by_filter = c->in->npos > 0 || r1_jinja_lib_absent(attribute);
+    if (by_filter && (c->in->npos == 0 || c->in->pos[0].kind != R1_JV_STR))
         FAIL(r, "map needs a filter's name or attribute=");
     if (otherwise.kind == R1_JV_NONE)
         otherwise = absent;
-    R1_TRY(items_if_true(r, v, &items));
+    R1_TRY(items_if_true(r, c->self, &items));
     R1_TRY(r1_jinja_value_seq(r, R1_JV_GENERATOR, items->n, out));
     for (size_t i = 0; i < items->n; i++) {
         val *to = &out->seq->v[i];
         R1_TRY(r1_jinja_value_charge(r, 1));
         if (by_filter) {
-            args rest = after(in, 1);
-            R1_TRY(r1_jinja_lib_filter(r, in->pos[0], items->v[i], &rest, to));
+            args rest = after(c->in, 1);
+            R1_TRY(r1_jinja_lib_filter(r, c->in->pos[0], items->v[i], &rest, to));
         } else {
             R1_TRY(follow(r, items->v[i], attribute, otherwise, to));
         }
@@ -845,18 +802,22 @@ static r1_status f_map(run *r, val v, const args *in, val *out)
     return R1_OK;
 }
 
+enum { SELECT = 0, REJECT = 1, BY_ATTRIBUTE = 2 };
+
 /* select and its kin: keep what a test (or truth) says about the item, or its attribute. */
-static r1_status choose(run *r, val v, const args *in, bool by_attribute, bool wanted, val *out)
+static r1_status f_choose(run *r, const call *c, val *out)
 {
     r1_jinja_seq *items;
     r1_jinja_vec kept = {0};
+    const args *in = c->in;
+    const bool by_attribute = c->how & BY_ATTRIBUTE;
     size_t used = by_attribute;
     if (in->npos < used)
         FAIL(r, "selectattr and rejectattr need an attribute");
     bool by_test = in->npos > used;
     if (by_test && in->pos[used].kind != R1_JV_STR)
         FAIL(r, "a test's name is %s", r1_jinja_value_type(in->pos[used]));
-    R1_TRY(items_if_true(r, v, &items));
+    R1_TRY(items_if_true(r, c->self, &items));
     for (size_t i = 0; i < items->n; i++) {
         val item = items->v[i];
         R1_TRY(r1_jinja_value_charge(r, 1));
@@ -867,63 +828,42 @@ static r1_status choose(run *r, val v, const args *in, bool by_attribute, bool w
             args rest = after(in, used + 1);
             R1_TRY(r1_jinja_lib_test(r, in->pos[used], item, &rest, &yes));
         }
-        if (yes == wanted)
+        if (yes != (c->how & REJECT))
             R1_TRY(r1_jinja_lib_push(r, &kept, items->v[i]));
     }
     return r1_jinja_lib_list(r, R1_JV_GENERATOR, &kept, out);
 }
 
-static r1_status f_select(run *r, val v, const args *in, val *out)
-{
-    return choose(r, v, in, false, true, out);
-}
-
-static r1_status f_reject(run *r, val v, const args *in, val *out)
-{
-    return choose(r, v, in, false, false, out);
-}
-
-static r1_status f_selectattr(run *r, val v, const args *in, val *out)
-{
-    return choose(r, v, in, true, true, out);
-}
-
-static r1_status f_rejectattr(run *r, val v, const args *in, val *out)
-{
-    return choose(r, v, in, true, false, out);
-}
-
 static const r1_jinja_entry filters[] = {
-    {"abs", f_abs, NULL, 0, {NULL}},
-    {"attr", f_attr, NULL, 1, {"name"}},
-    {"count", f_length, NULL, 0, {NULL}},
-    {"d", f_default, NULL, 0, {"default_value", "boolean"}},
-    {"default", f_default, NULL, 0, {"default_value", "boolean"}},
-    {"dictsort", f_dictsort, NULL, 0, {"case_sensitive", "by", "reverse"}},
-    {"first", f_first, NULL, 0, {NULL}},
-    {"float", f_float, NULL, 0, {"default"}},
-    {"int", f_int, NULL, 0, {"default", "base"}},
-    {"items", f_items, NULL, 0, {NULL}},
-    {"join", f_join, NULL, 0, {"d", "attribute"}},
-    {"last", f_last, NULL, 0, {NULL}},
-    {"length", f_length, NULL, 0, {NULL}},
-    {"list", f_list, NULL, 0, {NULL}},
-    {"map", NULL, f_map, 0, {NULL}},
-    {"max", f_max, NULL, 0, {"case_sensitive", "attribute"}},
-    {"min", f_min, NULL, 0, {"case_sensitive", "attribute"}},
-    {"reject", NULL, f_reject, 0, {NULL}},
-    {"rejectattr", NULL, f_rejectattr, 0, {NULL}},
-    {"reverse", f_reverse, NULL, 0, {NULL}},
-    {"round", f_round, NULL, 0, {"precision", "method"}},
-    {"safe", f_string, NULL, 0, {NULL}},
-    {"select", NULL, f_select, 0, {NULL}},
-    {"selectattr", NULL, f_selectattr, 0, {NULL}},
-    {"sort", f_sort, NULL, 0, {"reverse", "case_sensitive", "attribute"}},
-    {"string", f_string, NULL, 0, {NULL}},
-    {"sum", f_sum, NULL, 0, {"attribute", "start"}},
-    {"tojson", f_tojson, NULL, 0, {"ensure_ascii", "indent", "separators", "sort_keys"}},
-    {"unique", f_unique, NULL, 0, {"case_sensitive", "attribute"}},
-    {NULL, NULL, NULL, 0, {NULL}},
+    {"abs", f_abs, 0, 0, {NULL}},
+    {"attr", f_attr, 0, 1, {"name"}},
+    {"count", f_length, 0, 0, {NULL}},
+    {"d", f_default, 0, 0, {"default_value", "boolean"}},
+    {"default", f_default, 0, 0, {"default_value", "boolean"}},
+    {"dictsort", f_dictsort, 0, 0, {"case_sensitive", "by", "reverse"}},
+    {"first", f_end, FIRST, 0, {NULL}},
+    {"float", f_float, 0, 0, {"default"}},
+    {"int", f_int, 0, 0, {"default", "base"}},
+    {"items", f_items, 0, 0, {NULL}},
+    {"join", f_join, 0, 0, {"d", "attribute"}},
+    {"last", f_end, LAST, 0, {NULL}},
+    {"length", f_length, 0, 0, {NULL}},
+    {"list", f_list, 0, 0, {NULL}},
+    {"map", f_map, 0, -1, {NULL}},
+    {"max", f_extreme, LAST, 0, {"case_sensitive", "attribute"}},
+    {"min", f_extreme, FIRST, 0, {"case_sensitive", "attribute"}},
+    {"reject", f_choose, REJECT, -1, {NULL}},
+    {"rejectattr", f_choose, REJECT | BY_ATTRIBUTE, -1, {NULL}},
+    {"reverse", f_reverse, 0, 0, {NULL}},
+    {"round", f_round, 0, 0, {"precision", "method"}},
+    {"select", f_choose, SELECT, -1, {NULL}},
+    {"selectattr", f_choose, SELECT | BY_ATTRIBUTE, -1, {NULL}},
+    {"sort", f_sort, 0, 0, {"reverse", "case_sensitive", "attribute"}},
+    {"string", f_string, 0, 0, {NULL}},
+    {"sum", f_sum, 0, 0, {"attribute", "start"}},
+    {"tojson", f_tojson, 0, 0, {"ensure_ascii", "indent", "separators", "sort_keys"}},
+    {"unique", f_unique, 0, 0, {"case_sensitive", "attribute"}},
+    {NULL, NULL, 0, 0, {NULL}},
 };
 
 r1_status r1_jinja_lib_filter(run *r, val name, val v, const args *in, val *out)
@@ -963,56 +903,51 @@ typedef enum {
     IS_ODD,
     IS_DIVISIBLE,
     /* with an argument */
-    IS_EQ,
-    IS_NE,
-    IS_LT,
-    IS_LE,
-    IS_GT,
-    IS_GE,
-    IS_IN,
-    IS_SAME
+    IS_SAME,
+    IS_COMPARED
 } test_kind;
 
 static const struct {
     const char *name;
     test_kind kind;
+    r1_jinja_op op; /* of IS_COMPARED */
 } tests[] = {
-    {"!=", IS_NE},
-    {"<", IS_LT},
-    {"<=", IS_LE},
-    {"==", IS_EQ},
-    {">", IS_GT},
-    {">=", IS_GE},
-    {"boolean", IS_BOOLEAN},
-    {"callable", IS_CALLABLE},
-    {"defined", IS_DEFINED},
-    {"divisibleby", IS_DIVISIBLE},
-    {"eq", IS_EQ},
-    {"equalto", IS_EQ},
-    {"even", IS_EVEN},
-    {"false", IS_FALSE},
-    {"float", IS_FLOAT},
-    {"ge", IS_GE},
-    {"greaterthan", IS_GT},
-    {"gt", IS_GT},
-    {"in", IS_IN},
-    {"integer", IS_INTEGER},
-    {"iterable", IS_ITERABLE},
-    {"le", IS_LE},
-    {"lessthan", IS_LT},
-    {"lower", IS_LOWER},
-    {"lt", IS_LT},
-    {"mapping", IS_MAPPING},
-    {"ne", IS_NE},
-    {"none", IS_NONE},
-    {"number", IS_NUMBER},
-    {"odd", IS_ODD},
-    {"sameas", IS_SAME},
-    {"sequence", IS_SEQUENCE},
-    {"string", IS_STRING},
-    {"true", IS_TRUE},
-    {"undefined", IS_UNDEFINED},
-    {"upper", IS_UPPER},
+    {"!=", IS_COMPARED, R1_JO_NE},
+    {"<", IS_COMPARED, R1_JO_LT},
+    {"<=", IS_COMPARED, R1_JO_LE},
+    {"==", IS_COMPARED, R1_JO_EQ},
+    {">", IS_COMPARED, R1_JO_GT},
+    {">=", IS_COMPARED, R1_JO_GE},
+    {"boolean", IS_BOOLEAN, 0},
+    {"callable", IS_CALLABLE, 0},
+    {"defined", IS_DEFINED, 0},
+    {"divisibleby", IS_DIVISIBLE, 0},
+    {"eq", IS_COMPARED, R1_JO_EQ},
+    {"equalto", IS_COMPARED, R1_JO_EQ},
+    {"even", IS_EVEN, 0},
+    {"false", IS_FALSE, 0},
+    {"float", IS_FLOAT, 0},
+    {"ge", IS_COMPARED, R1_JO_GE},
+    {"greaterthan", IS_COMPARED, R1_JO_GT},
+    {"gt", IS_COMPARED, R1_JO_GT},
+    {"in", IS_COMPARED, R1_JO_IN},
+    {"integer", IS_INTEGER, 0},
+    {"iterable", IS_ITERABLE, 0},
+    {"le", IS_COMPARED, R1_JO_LE},
+    {"lessthan", IS_COMPARED, R1_JO_LT},
+    {"lower", IS_LOWER, 0},
+    {"lt", IS_COMPARED, R1_JO_LT},
+    {"mapping", IS_MAPPING, 0},
+    {"ne", IS_COMPARED, R1_JO_NE},
+    {"none", IS_NONE, 0},
+    {"number", IS_NUMBER, 0},
+    {"odd", IS_ODD, 0},
+    {"sameas", IS_SAME, 0},
+    {"sequence", IS_SEQUENCE, 0},
+    {"string", IS_STRING, 0},
+    {"true", IS_TRUE, 0},
+    {"undefined", IS_UNDEFINED, 0},
+    {"upper", IS_UPPER, 0},
 };
 
 static bool simple_test(test_kind kind, val v)
@@ -1052,21 +987,6 @@ static r1_status number_test(run *r, test_kind kind, val v, val by, bool *out)
     return R1_OK;
 }
 
-static r1_status compare_test(run *r, test_kind kind, val v, val with, bool *out)
-{
-    int c = 0;
-    if (kind == IS_IN)
-        return r1_jinja_value_contains(r, with, v, out);
-    if (kind == IS_EQ || kind == IS_NE || kind == IS_SAME) {
-        R1_TRY(r1_jinja_value_equal(r, v, with, out));
-        *out = kind == IS_NE ? !*out : *out && (kind == IS_EQ || v.kind == with.kind);
-        return R1_OK;
-    }
-    R1_TRY(r1_jinja_value_order(r, v, with, &c));
-    *out = kind == IS_LT ? c < 0 : kind == IS_LE ? c <= 0 : kind == IS_GT ? c > 0 : c >= 0;
-    return R1_OK;
-}
-
 r1_status r1_jinja_lib_test(run *r, val name, val v, const args *in, bool *out)
 {
     size_t i = 0, n = sizeof tests / sizeof tests[0];
@@ -1087,6 +1007,10 @@ r1_status r1_jinja_lib_test(run *r, val name, val v, const args *in, bool *out)
         *out = simple_test(kind, v);
         return R1_OK;
     }
-    return kind <= IS_DIVISIBLE ? number_test(r, kind, v, in->npos ? in->pos[0] : absent, out)
-                                : compare_test(r, kind, v, in->pos[0], out);
+    if (kind <= IS_DIVISIBLE)
+        return number_test(r, kind, v, in->npos ? in->pos[0] : absent, out);
+    R1_TRY(r1_jinja_value_compare(r, kind == IS_SAME ? R1_JO_EQ : tests[i].op, v, in->pos[0],
+                                  out));
+    *out = *out && (kind != IS_SAME || v.kind == in->pos[0].kind);
+    return R1_OK;
 }

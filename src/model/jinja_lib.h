@@ -13,20 +13,23 @@ typedef struct {
     size_t nkw;
 } r1_jinja_args;
 
-/* a: the parameters in the order of the entry; see r1_jinja_lib_absent. */
-typedef r1_status r1_jinja_fn(r1_jinja_run *r, r1_jinja_val self, const r1_jinja_val *a,
-                              r1_jinja_val *out);
-/* For what takes any number of arguments. */
-typedef r1_status r1_jinja_raw_fn(r1_jinja_run *r, r1_jinja_val self, const r1_jinja_args *in,
-                                  r1_jinja_val *out);
+/* One call of a function below. */
+typedef struct {
+    r1_jinja_val self;
+    const r1_jinja_val
+        *a; /* the parameters in the order of the entry; see r1_jinja_lib_absent */
+    const r1_jinja_args *in; /* the arguments as they are given */
+    int how;                 /* the entry's */
+} r1_jinja_call;
+typedef r1_status r1_jinja_fn(r1_jinja_run *r, const r1_jinja_call *c, r1_jinja_val *out);
 
-/* One function; a table of them ends with a NULL name. */
+/* One filter, method or function; a table of them ends with a NULL name. */
 #define R1_JINJA_MAX_PARAMS 5
 typedef struct {
     const char *name;
-    r1_jinja_fn *call;    /* with the parameters below */
-    r1_jinja_raw_fn *raw; /* or this */
-    int required;         /* of the parameters */
+    r1_jinja_fn *call;
+    int how;      /* which of those that share `call` */
+    int required; /* of the parameters; -1: there are none, and any arguments may be given */
     const char *params[R1_JINJA_MAX_PARAMS];
 } r1_jinja_entry;
 

@@ -12,12 +12,15 @@
 
 typedef r1_jinja_val val;
 typedef r1_jinja_run run;
+typedef r1_jinja_call call;
 
 #define FAIL(r, ...) return (r1_jinja_value_fail((r), R1_EFORMAT, __VA_ARGS__), R1_EFORMAT)
 
 static val part(val s, size_t from, size_t to)
 {
-    return (val){.kind = R1_JV_STR, .s = s.s + from, .n = to - from};
+    s.s += from;
+    s.n = to - from;
+    return s;
 }
 
 static utf8proc_int32_t decode(const char *s, size_t n)
@@ -52,13 +55,15 @@ static r1_status want_int(const run *r, val v, const char *what, int64_t absent,
 
 /* ---- Strip ------------------------------------------------------------------------------- */
 
-static r1_status strip(run *r, val s, val chars, bool left, bool right, val *out)
+enum { LEFT = 1, RIGHT = 2, BOTH = 3 };
+
+static r1_status strip(run *r, val s, val chars, int sides, val *out)
 {
     bool space = r1_jinja_lib_absent(chars) || chars.kind == R1_JV_NONE;
     if (!space)
         R1_TRY(want_str(r, chars, "strip's argument", chars, &chars));
     size_t from = 0, to = s.n, at = 0;
-    while (left && from < to) {
+    while ((sides & LEFT) && from < to) {
         size_t n = r1_jinja_value_char(s.s[from]);
         if (!space)
             R1_TRY(r1_jinja_value_find(r, chars, 0, part(s, from, from + n), false, &at));
@@ -66,7 +71,7 @@ static r1_status strip(run *r, val s, val chars, bool left, bool right, val *out
             break;
         from += n;
     }
-    while (right && to > from) {
+    while ((sides & RIGHT) && to > from) {
         size_t start = to - 1;
         while (((unsigned char)s.s[start] & 0xc0) == 0x80)
             start--;
@@ -80,19 +85,9 @@ static r1_status strip(run *r, val s, val chars, bool left, bool right, val *out
     return r1_jinja_value_charge(r, (s.n - (to - from)) / R1_JINJA_CHARS);
 }
 
-static r1_status str_strip(run *r, val s, const val *a, val *out)
+static r1_status str_strip(run *r, const call *c, val *out)
 {
-    return strip(r, s, a[0], true, true, out);
-}
-
-static r1_status str_lstrip(run *r, val s, const val *a, val *out)
-{
-    return strip(r, s, a[0], true, false, out);
-}
-
-static r1_status str_rstrip(run *r, val s, const val *a, val *out)
-{
-    return strip(r, s, a[0], false, true, out);
+    return strip(r, c->self, c->a[0], c->how, out);
 }
 
 /* ---- Split ------------------------------------------------------------------------------- */
@@ -151,31 +146,21 @@ static r1_status split_at(run *r, val s, val sep, int64_t max, bool from_right,
     return R1_OK;
 }
 
-static r1_status split(run *r, val s, const val *a, bool from_right, val *out)
+static r1_status str_split(run *r, const call *c, val *out)
 {
     int64_t max;
     r1_jinja_vec pieces = {0};
-    R1_TRY(want_int(r, a[1], "split's maxsplit", -1, &max));
-    if (r1_jinja_lib_absent(a[0]) || a[0].kind == R1_JV_NONE) {
-        R1_TRY(split_space(r, s, max, from_right, &pieces));
+    R1_TRY(want_int(r, c->a[1], "split's maxsplit", -1, &max));
+    if (r1_jinja_lib_absent(c->a[0]) || c->a[0].kind == R1_JV_NONE) {
+        R1_TRY(split_space(r, c->self, max, c->how == RIGHT, &pieces));
     } else {
         val sep;
-        R1_TRY(want_str(r, a[0], "split's separator", a[0], &sep));
+        R1_TRY(want_str(r, c->a[0], "split's separator", c->a[0], &sep));
         if (sep.n == 0)
             FAIL(r, "split's separator is empty");
-        R1_TRY(split_at(r, s, sep, max, from_right, &pieces));
+        R1_TRY(split_at(r, c->self, sep, max, c->how == RIGHT, &pieces));
     }
     return r1_jinja_lib_list(r, R1_JV_LIST, &pieces, out);
-}
-
-static r1_status str_split(run *r, val s, const val *a, val *out)
-{
-    return split(r, s, a, false, out);
-}
-
-static r1_status str_rsplit(run *r, val s, const val *a, val *out)
-{
-    return split(r, s, a, true, out);
 }
 
 /* Bytes of the line break at s[at] (0 when there is none). */
@@ -209,18 +194,19 @@ static r1_status split_lines(run *r, val s, bool keep_ends, r1_jinja_vec *out)
     return r1_jinja_value_charge(r, s.n / 4);
 }
 
-static r1_status str_splitlines(run *r, val s, const val *a, val *out)
+static r1_status str_splitlines(run *r, const call *c, val *out)
 {
     r1_jinja_vec lines = {0};
-    R1_TRY(split_lines(r, s, r1_jinja_value_truth(a[0]), &lines));
+    R1_TRY(split_lines(r, c->self, r1_jinja_value_truth(c->a[0]), &lines));
     return r1_jinja_lib_list(r, R1_JV_LIST, &lines, out);
 }
 
-static r1_status partition(run *r, val s, const val *a, bool last, val *out)
+static r1_status str_partition(run *r, const call *c, val *out)
 {
-    val sep;
+    val sep, s = c->self;
     size_t at;
-    R1_TRY(want_str(r, a[0], "partition's separator", a[0], &sep));
+    bool last = c->how == RIGHT;
+    R1_TRY(want_str(r, c->a[0], "partition's separator", c->a[0], &sep));
     if (sep.n == 0)
         FAIL(r, "partition's separator is empty");
     R1_TRY(r1_jinja_value_find(r, s, 0, sep, last, &at));
@@ -235,16 +221,6 @@ static r1_status partition(run *r, val s, const val *a, bool last, val *out)
         v[2] = part(s, at + sep.n, s.n);
     }
     return R1_OK;
-}
-
-static r1_status str_partition(run *r, val s, const val *a, val *out)
-{
-    return partition(r, s, a, false, out);
-}
-
-static r1_status str_rpartition(run *r, val s, const val *a, val *out)
-{
-    return partition(r, s, a, true, out);
 }
 
 /* ---- Search and replace ------------------------------------------------------------------ */
@@ -267,79 +243,54 @@ static r1_status has_affix(run *r, val s, val affix, bool at_end, bool *out)
     return r1_jinja_value_charge(r, affix.n / 64);
 }
 
-static r1_status str_startswith(run *r, val s, const val *a, val *out)
+static r1_status str_has(run *r, const call *c, val *out)
 {
     bool yes;
-    R1_TRY(has_affix(r, s, a[0], false, &yes));
+    R1_TRY(has_affix(r, c->self, c->a[0], c->how == RIGHT, &yes));
     *out = r1_jinja_value_bool(yes);
     return R1_OK;
 }
 
-static r1_status str_endswith(run *r, val s, const val *a, val *out)
+static r1_status str_remove(run *r, const call *c, val *out)
 {
     bool yes;
-    R1_TRY(has_affix(r, s, a[0], true, &yes));
-    *out = r1_jinja_value_bool(yes);
-    return R1_OK;
-}
-
-static r1_status str_removeprefix(run *r, val s, const val *a, val *out)
-{
-    bool yes;
-    R1_TRY(want_str(r, a[0], "removeprefix's argument", a[0], out));
-    R1_TRY(has_affix(r, s, a[0], false, &yes));
-    *out = yes ? part(s, a[0].n, s.n) : s;
-    return R1_OK;
-}
-
-static r1_status str_removesuffix(run *r, val s, const val *a, val *out)
-{
-    bool yes;
-    R1_TRY(want_str(r, a[0], "removesuffix's argument", a[0], out));
-    R1_TRY(has_affix(r, s, a[0], true, &yes));
-    *out = yes ? part(s, 0, s.n - a[0].n) : s;
+    val s = c->self, affix;
+    R1_TRY(want_str(r, c->a[0], "a prefix or suffix", c->a[0], &affix));
+    R1_TRY(has_affix(r, s, affix, c->how == RIGHT, &yes));
+    *out = !yes ? s : c->how == RIGHT ? part(s, 0, s.n - affix.n) : part(s, affix.n, s.n);
     return R1_OK;
 }
 
 /* As a number of characters; -1 when it is nowhere. */
-static r1_status find(run *r, val s, val needle, bool last, val *out)
+static r1_status str_find(run *r, const call *c, val *out)
 {
     size_t at;
-    R1_TRY(want_str(r, needle, "find's argument", needle, &needle));
-    R1_TRY(r1_jinja_value_find(r, s, 0, needle, last, &at));
-    *out = r1_jinja_value_int(at == R1_JINJA_NOWHERE ? -1
-                                                     : (int64_t)r1_jinja_value_chars(s.s, at));
+    val needle;
+    R1_TRY(want_str(r, c->a[0], "find's argument", c->a[0], &needle));
+    R1_TRY(r1_jinja_value_find(r, c->self, 0, needle, c->how == RIGHT, &at));
+    *out = r1_jinja_value_int(
+        at == R1_JINJA_NOWHERE ? -1 : (int64_t)r1_jinja_value_chars(c->self.s, at));
     return R1_OK;
 }
 
-static r1_status str_find(run *r, val s, const val *a, val *out)
+static r1_status str_index(run *r, const call *c, val *out)
 {
-    return find(r, s, a[0], false, out);
-}
-
-static r1_status str_rfind(run *r, val s, const val *a, val *out)
-{
-    return find(r, s, a[0], true, out);
-}
-
-static r1_status str_index(run *r, val s, const val *a, val *out)
-{
-    R1_TRY(find(r, s, a[0], false, out));
+    R1_TRY(str_find(r, c, out));
     if (out->i < 0)
         FAIL(r, "index: the substring is not found");
     return R1_OK;
 }
 
-static r1_status str_count(run *r, val s, const val *a, val *out)
+static r1_status str_count(run *r, const call *c, val *out)
 {
     val needle;
     int64_t count = 0;
-    R1_TRY(want_str(r, a[0], "count's argument", a[0], &needle));
+    R1_TRY(want_str(r, c->a[0], "count's argument", c->a[0], &needle));
     if (needle.n == 0)
-        count = (int64_t)r1_jinja_value_chars(s.s, s.n) + 1;
+        count = (int64_t)r1_jinja_value_chars(c->self.s, c->self.n) + 1;
     for (size_t from = 0; needle.n > 0; count++) {
         size_t at;
-        R1_TRY(r1_jinja_value_find(r, s, from, needle, false, &at));
+        R1_TRY(r1_jinja_value_find(r, c->self, from, needle, false, &at));
         if (at == R1_JINJA_NOWHERE)
             break;
         from = at + needle.n;
@@ -384,14 +335,17 @@ static r1_status replace(run *r, val s, val from, val to, int64_t limit, val *ou
     return status;
 }
 
-static r1_status str_replace(run *r, val s, const val *a, val *out)
+static r1_status str_replace(run *r, const call *c, val *out)
 {
     val from, to;
     int64_t limit;
-    R1_TRY(want_str(r, a[0], "replace's old text", a[0], &from));
-    R1_TRY(want_str(r, a[1], "replace's new text", a[1], &to));
-    R1_TRY(want_int(r, a[2], "replace's count", -1, &limit));
-    return replace(r, s, from, to, limit, out);
+    R1_TRY(want_str(r, c->a[0], "replace's old text", c->a[0], &from));
+    R1_TRY(want_str(r, c->a[1], "replace's new text", c->a[1], &to));
+    R1_TRY(want_int(r, c->a[2], "replace's count", -1, &limit));
+    R1_TRY(r1_jinja_value_escape(r, to, c->self.safe, &to));
+    R1_TRY(replace(r, c->self, from, to, limit, out));
+    out->safe = c->self.safe;
+    return R1_OK;
 }
 
 /* ---- Case -------------------------------------------------------------------------------- */
@@ -427,7 +381,7 @@ static bool starts_word(const char *s)
            strchr("-({[<", s[0]) != NULL;
 }
 
-static r1_status recase(run *r, val s, casing how, val *out)
+static r1_status recase(run *r, val s, int how, val *out)
 {
     r1_buf b;
     R1_TRY(r1_jinja_value_charge(r, s.n / 2));
@@ -454,7 +408,9 @@ static r1_status recase(run *r, val s, casing how, val *out)
                                       : false;
         at += n;
     }
-    return r1_jinja_value_from_buf(r, &b, out);
+    R1_TRY(r1_jinja_value_from_buf(r, &b, out));
+    out->safe = s.safe && how != TITLE_FILTER;
+    return R1_OK;
 }
 
 r1_status r1_jinja_str_lower(run *r, val s, val *out)
@@ -462,27 +418,11 @@ r1_status r1_jinja_str_lower(run *r, val s, val *out)
     return recase(r, s, LOWER, out);
 }
 
-#define CASE_FN(verb, how)                                                \
-    static r1_status str_##verb(run *r, val s, const val *a, val *out)    \
-    {                                                                     \
-        (void)a;                                                          \
-        return recase(r, s, how, out);                                    \
-    }                                                                     \
-    static r1_status filter_##verb(run *r, val v, const val *a, val *out) \
-    {                                                                     \
-        (void)a;                                                          \
-        R1_TRY(r1_jinja_value_str(r, v, &v));                             \
-        return recase(r, v, (how) == TITLE ? TITLE_FILTER : (how), out);  \
-    }
-CASE_FN(lower, LOWER)
-CASE_FN(upper, UPPER)
-CASE_FN(capitalize, CAPITALIZE)
-CASE_FN(title, TITLE)
-
-static r1_status str_swapcase(run *r, val s, const val *a, val *out)
+static r1_status str_case(run *r, const call *c, val *out)
 {
-    (void)a;
-    return recase(r, s, SWAP, out);
+    val s;
+    R1_TRY(r1_jinja_value_str(r, c->self, &s)); /* as a filter, of any value */
+    return recase(r, s, c->how, out);
 }
 
 /* ---- Character classes ------------------------------------------------------------------- */
@@ -504,54 +444,25 @@ static bool is_digit(utf8proc_int32_t cp)
     return utf8proc_category(cp) == UTF8PROC_CATEGORY_ND;
 }
 
-static r1_status all_chars(run *r, val s, bool letters, bool digits, bool spaces, val *out)
+enum { ALPHA = 1, DIGIT = 2, SPACE = 4 };
+
+static r1_status str_isall(run *r, const call *c, val *out)
 {
+    const val s = c->self;
     bool all = s.n > 0;
     for (size_t at = 0; at < s.n && all; at += r1_jinja_value_char(s.s[at])) {
         utf8proc_int32_t cp = decode(s.s + at, s.n - at);
-        all = (letters && is_letter(cp)) || (digits && is_digit(cp)) ||
-              (spaces && r1_jinja_lex_space(s.s + at, s.n - at) > 0);
+        all = ((c->how & ALPHA) && is_letter(cp)) || ((c->how & DIGIT) && is_digit(cp)) ||
+              ((c->how & SPACE) && r1_jinja_lex_space(s.s + at, s.n - at) > 0);
     }
     *out = r1_jinja_value_bool(all);
     return r1_jinja_value_charge(r, s.n / 4);
 }
 
-static r1_status str_isalpha(run *r, val s, const val *a, val *out)
+static r1_status str_iscase(run *r, const call *c, val *out)
 {
-    (void)a;
-    return all_chars(r, s, true, false, false, out);
-}
-
-static r1_status str_isdigit(run *r, val s, const val *a, val *out)
-{
-    (void)a;
-    return all_chars(r, s, false, true, false, out);
-}
-
-static r1_status str_isalnum(run *r, val s, const val *a, val *out)
-{
-    (void)a;
-    return all_chars(r, s, true, true, false, out);
-}
-
-static r1_status str_isspace(run *r, val s, const val *a, val *out)
-{
-    (void)a;
-    return all_chars(r, s, false, false, true, out);
-}
-
-static r1_status str_islower(run *r, val s, const val *a, val *out)
-{
-    (void)a;
-    *out = r1_jinja_value_bool(r1_jinja_str_is_case(s, false));
-    return r1_jinja_value_charge(r, s.n / 4);
-}
-
-static r1_status str_isupper(run *r, val s, const val *a, val *out)
-{
-    (void)a;
-    *out = r1_jinja_value_bool(r1_jinja_str_is_case(s, true));
-    return r1_jinja_value_charge(r, s.n / 4);
+    *out = r1_jinja_value_bool(r1_jinja_str_is_case(c->self, c->how == UPPER));
+    return r1_jinja_value_charge(r, c->self.n / 4);
 }
 
 /* ---- Join and numbers -------------------------------------------------------------------- */
@@ -576,15 +487,15 @@ r1_status r1_jinja_str_join(run *r, val d, const r1_jinja_seq *items, val *out)
     return R1_OK;
 }
 
-static r1_status str_join(run *r, val s, const val *a, val *out)
+static r1_status str_join(run *r, const call *c, val *out)
 {
     r1_jinja_seq *items;
-    R1_TRY(r1_jinja_value_iterate(r, a[0], &items));
+    R1_TRY(r1_jinja_value_iterate(r, c->a[0], &items));
     for (size_t i = 0; i < items->n; i++)
         if (items->v[i].kind != R1_JV_STR)
             FAIL(r, "join: element %zu is %s, a string is expected", i,
                  r1_jinja_value_type(items->v[i]));
-    return r1_jinja_str_join(r, s, items, out);
+    return r1_jinja_str_join(r, c->self, items, out);
 }
 
 /* s without the space around it and the underscores between digits, NUL-terminated. */
@@ -634,22 +545,93 @@ bool r1_jinja_str_to_float(val s, double *out)
     return *end == 0;
 }
 
-/* ---- Filters over str(value) ------------------------------------------------------------- */
+/* ---- Format ------------------------------------------------------------------------------ */
 
-static r1_status filter_trim(run *r, val v, const val *a, val *out)
+/* The argument that {}, {2} or {name} means; *next counts the {}. */
+static r1_status format_field(run *r, const call *c, val name, size_t *next, val *out)
 {
-    R1_TRY(r1_jinja_value_str(r, v, &v));
-    return strip(r, v, a[0], true, true, out);
+    int64_t i = (int64_t)*next;
+    if (name.n == 0)
+        ++*next;
+    else if (!r1_jinja_str_to_int(name, 10, &i))
+        i = -1;
+    for (size_t k = 0; i < 0 && k < c->in->nkw; k++) {
+        if (c->in->names[k].n == name.n && memcmp(c->in->names[k].s, name.s, name.n) == 0)
+            return r1_jinja_value_str(r, c->in->kw[k], out);
+    }
+    if (i < 0 || (uint64_t)i >= c->in->npos)
+        FAIL(r, "format: no argument for {%.*s}; only names and numbers can stand there",
+             (int)(name.n < 60 ? name.n : 60), name.s);
+    return r1_jinja_value_str(r, c->in->pos[i], out);
 }
 
-static r1_status filter_replace(run *r, val v, const val *a, val *out)
+static r1_status format_into(run *r, const call *c, r1_buf *b)
 {
+    const val s = c->self;
+    size_t next = 0;
+    R1_TRY(r1_jinja_value_charge(r, s.n / R1_JINJA_CHARS));
+    for (size_t at = 0; at < s.n; at++) {
+        char ch = s.s[at];
+        if (ch != '{' && ch != '}') {
+            r1_buf_putc(b, ch);
+        } else if (at + 1 < s.n && s.s[at + 1] == ch) {
+            r1_buf_putc(b, s.s[at++]);
+        } else {
+            const char *end = memchr(s.s + at, '}', s.n - at);
+            val v;
+            if (ch == '}' || !end)
+                FAIL(r, "format: a single brace");
+            size_t close = (size_t)(end - s.s);
+            R1_TRY(format_field(r, c, part(s, at + 1, close), &next, &v));
+            R1_TRY(r1_jinja_value_escape(r, v, s.safe, &v));
+            R1_TRY(r1_jinja_value_charge(r, v.n / 64));
+            r1_buf_append(b, v.s, v.n);
+            at = close;
+        }
+    }
+    return R1_OK;
+}
+
+static r1_status str_format(run *r, const call *c, val *out)
+{
+    r1_buf b;
+    r1_buf_init(&b, r->max_output);
+    r1_status status = format_into(r, c, &b);
+    if (status == R1_OK) {
+        R1_TRY(r1_jinja_value_from_buf(r, &b, out));
+        out->safe = c->self.safe;
+    }
+    r1_buf_release(&b);
+    return status;
+}
+
+/* ---- Filters over str(value) ------------------------------------------------------------- */
+
+/* Text that is HTML already, or (c->how) becomes it. */
+static r1_status filter_safe(run *r, const call *c, val *out)
+{
+    R1_TRY(r1_jinja_value_str(r, c->self, out));
+    R1_TRY(r1_jinja_value_escape(r, *out, c->how, out));
+    out->safe = true;
+    return R1_OK;
+}
+
+static r1_status filter_trim(run *r, const call *c, val *out)
+{
+    val v = c->self;
+    R1_TRY(r1_jinja_value_str(r, v, &v));
+    return strip(r, v, c->a[0], BOTH, out);
+}
+
+static r1_status filter_replace(run *r, const call *c, val *out)
+{
+    val v = c->self;
     val from, to;
     int64_t limit;
     R1_TRY(r1_jinja_value_str(r, v, &v));
-    R1_TRY(r1_jinja_value_str(r, a[0], &from));
-    R1_TRY(r1_jinja_value_str(r, a[1], &to));
-    R1_TRY(want_int(r, a[2], "replace's count", -1, &limit));
+    R1_TRY(r1_jinja_value_str(r, c->a[0], &from));
+    R1_TRY(r1_jinja_value_str(r, c->a[1], &to));
+    R1_TRY(want_int(r, c->a[2], "replace's count", -1, &limit));
     return replace(r, v, from, to, limit, out);
 }
 
@@ -674,14 +656,14 @@ static r1_status indent_into(run *r, val s, val by, bool first, bool blank, r1_b
     return R1_OK;
 }
 
-static r1_status filter_indent(run *r, val v, const val *a, val *out)
+static r1_status filter_indent(run *r, const call *c, val *out)
 {
-    val s, by = a[0];
+    val s, by = c->a[0];
     int64_t width;
-    R1_TRY(want_str(r, v, "what is indented", v, &s));
+    R1_TRY(want_str(r, c->self, "what is indented", c->self, &s));
     if (by.kind != R1_JV_STR) {
         char *spaces;
-        R1_TRY(want_int(r, a[0], "indent's width", 4, &width));
+        R1_TRY(want_int(r, c->a[0], "indent's width", 4, &width));
         width = width < 0 ? 0 : width;
         R1_TRY(r1_jinja_value_string(r, (size_t)width, &spaces, &by));
         memset(spaces, ' ', (size_t)width);
@@ -689,7 +671,7 @@ static r1_status filter_indent(run *r, val v, const val *a, val *out)
     r1_buf b;
     r1_buf_init(&b, r->max_output);
     r1_status status =
-        indent_into(r, s, by, r1_jinja_value_truth(a[1]), r1_jinja_value_truth(a[2]), &b);
+        indent_into(r, s, by, r1_jinja_value_truth(c->a[1]), r1_jinja_value_truth(c->a[2]), &b);
     if (status == R1_OK)
         return r1_jinja_value_from_buf(r, &b, out);
     r1_buf_release(&b);
@@ -699,45 +681,50 @@ static r1_status filter_indent(run *r, val v, const val *a, val *out)
 /* ---- Tables ------------------------------------------------------------------------------ */
 
 const r1_jinja_entry r1_jinja_str_methods[] = {
-    {"capitalize", str_capitalize, NULL, 0, {NULL}},
-    {"count", str_count, NULL, 1, {"sub"}},
-    {"endswith", str_endswith, NULL, 1, {"suffix"}},
-    {"find", str_find, NULL, 1, {"sub"}},
-    {"index", str_index, NULL, 1, {"sub"}},
-    {"isalnum", str_isalnum, NULL, 0, {NULL}},
-    {"isalpha", str_isalpha, NULL, 0, {NULL}},
-    {"isdigit", str_isdigit, NULL, 0, {NULL}},
-    {"islower", str_islower, NULL, 0, {NULL}},
-    {"isspace", str_isspace, NULL, 0, {NULL}},
-    {"isupper", str_isupper, NULL, 0, {NULL}},
-    {"join", str_join, NULL, 1, {"iterable"}},
-    {"lower", str_lower, NULL, 0, {NULL}},
-    {"lstrip", str_lstrip, NULL, 0, {"chars"}},
-    {"partition", str_partition, NULL, 1, {"sep"}},
-    {"removeprefix", str_removeprefix, NULL, 1, {"prefix"}},
-    {"removesuffix", str_removesuffix, NULL, 1, {"suffix"}},
-    {"replace", str_replace, NULL, 2, {"old", "new", "count"}},
-    {"rfind", str_rfind, NULL, 1, {"sub"}},
-    {"rpartition", str_rpartition, NULL, 1, {"sep"}},
-    {"rsplit", str_rsplit, NULL, 0, {"sep", "maxsplit"}},
-    {"rstrip", str_rstrip, NULL, 0, {"chars"}},
-    {"split", str_split, NULL, 0, {"sep", "maxsplit"}},
-    {"splitlines", str_splitlines, NULL, 0, {"keepends"}},
-    {"startswith", str_startswith, NULL, 1, {"prefix"}},
-    {"strip", str_strip, NULL, 0, {"chars"}},
-    {"swapcase", str_swapcase, NULL, 0, {NULL}},
-    {"title", str_title, NULL, 0, {NULL}},
-    {"upper", str_upper, NULL, 0, {NULL}},
-    {NULL, NULL, NULL, 0, {NULL}},
+    {"capitalize", str_case, CAPITALIZE, 0, {NULL}},
+    {"count", str_count, 0, 1, {"sub"}},
+    {"endswith", str_has, RIGHT, 1, {"suffix"}},
+    {"find", str_find, LEFT, 1, {"sub"}},
+    {"format", str_format, 0, -1, {NULL}},
+    {"index", str_index, LEFT, 1, {"sub"}},
+    {"isalnum", str_isall, ALPHA | DIGIT, 0, {NULL}},
+    {"isalpha", str_isall, ALPHA, 0, {NULL}},
+    {"isdigit", str_isall, DIGIT, 0, {NULL}},
+    {"islower", str_iscase, LOWER, 0, {NULL}},
+    {"isspace", str_isall, SPACE, 0, {NULL}},
+    {"isupper", str_iscase, UPPER, 0, {NULL}},
+    {"join", str_join, 0, 1, {"iterable"}},
+    {"lower", str_case, LOWER, 0, {NULL}},
+    {"lstrip", str_strip, LEFT, 0, {"chars"}},
+    {"partition", str_partition, LEFT, 1, {"sep"}},
+    {"removeprefix", str_remove, LEFT, 1, {"prefix"}},
+    {"removesuffix", str_remove, RIGHT, 1, {"suffix"}},
+    {"replace", str_replace, 0, 2, {"old", "new", "count"}},
+    {"rfind", str_find, RIGHT, 1, {"sub"}},
+    {"rindex", str_index, RIGHT, 1, {"sub"}},
+    {"rpartition", str_partition, RIGHT, 1, {"sep"}},
+    {"rsplit", str_split, RIGHT, 0, {"sep", "maxsplit"}},
+    {"rstrip", str_strip, RIGHT, 0, {"chars"}},
+    {"split", str_split, LEFT, 0, {"sep", "maxsplit"}},
+    {"splitlines", str_splitlines, 0, 0, {"keepends"}},
+    {"startswith", str_has, LEFT, 1, {"prefix"}},
+    {"strip", str_strip, BOTH, 0, {"chars"}},
+    {"swapcase", str_case, SWAP, 0, {NULL}},
+    {"title", str_case, TITLE, 0, {NULL}},
+    {"upper", str_case, UPPER, 0, {NULL}},
+    {NULL, NULL, 0, 0, {NULL}},
 };
 
 const r1_jinja_entry r1_jinja_str_filters[] = {
-    {"capitalize", filter_capitalize, NULL, 0, {NULL}},
-    {"indent", filter_indent, NULL, 0, {"width", "first", "blank"}},
-    {"lower", filter_lower, NULL, 0, {NULL}},
-    {"replace", filter_replace, NULL, 2, {"old", "new", "count"}},
-    {"title", filter_title, NULL, 0, {NULL}},
-    {"trim", filter_trim, NULL, 0, {"chars"}},
-    {"upper", filter_upper, NULL, 0, {NULL}},
-    {NULL, NULL, NULL, 0, {NULL}},
+    {"capitalize", str_case, CAPITALIZE, 0, {NULL}},
+    {"e", filter_safe, true, 0, {NULL}},
+    {"escape", filter_safe, true, 0, {NULL}},
+    {"indent", filter_indent, 0, 0, {"width", "first", "blank"}},
+    {"lower", str_case, LOWER, 0, {NULL}},
+    {"replace", filter_replace, 0, 2, {"old", "new", "count"}},
+    {"safe", filter_safe, false, 0, {NULL}},
+    {"title", str_case, TITLE_FILTER, 0, {NULL}},
+    {"trim", filter_trim, 0, 0, {"chars"}},
+    {"upper", str_case, UPPER, 0, {NULL}},
+    {NULL, NULL, 0, 0, {NULL}},
 };

@@ -404,7 +404,7 @@ r1_status r1_jinja_value_order(run *r, val a, val b, int *out)
     return R1_OK;
 }
 
-r1_status r1_jinja_value_contains(run *r, val box, val v, bool *out)
+static r1_status contains(run *r, val box, val v, bool *out)
 {
     if (box.kind == R1_JV_STR) {
         if (v.kind != R1_JV_STR)
@@ -425,6 +425,25 @@ r1_status r1_jinja_value_contains(run *r, val box, val v, bool *out)
     *out = false;
     for (size_t i = 0; i < items->n && !*out; i++)
         R1_TRY(r1_jinja_value_equal(r, items->v[i], v, out));
+    return R1_OK;
+}
+
+r1_status r1_jinja_value_compare(run *r, r1_jinja_op op, val a, val b, bool *out)
+{
+    int c = 0;
+    if (op == R1_JO_IN || op == R1_JO_NOT_IN) {
+        R1_TRY(contains(r, b, a, out));
+        *out = *out == (op == R1_JO_IN);
+    } else if (op == R1_JO_EQ || op == R1_JO_NE) {
+        R1_TRY(r1_jinja_value_equal(r, a, b, out));
+        *out = *out == (op == R1_JO_EQ);
+    } else {
+        R1_TRY(r1_jinja_value_order(r, a, b, &c));
+        *out = op == R1_JO_LT   ? c < 0
+               : op == R1_JO_LE ? c <= 0
+               : op == R1_JO_GT ? c > 0
+                                : c >= 0;
+    }
     return R1_OK;
 }
 
@@ -525,9 +544,13 @@ static r1_status float_binary(run *r, r1_jinja_op op, double a, double b, val *o
 static r1_status join_two(run *r, val a, val b, val *out)
 {
     char *s;
+    bool safe = a.safe || b.safe;
+    R1_TRY(r1_jinja_value_escape(r, a, safe, &a));
+    R1_TRY(r1_jinja_value_escape(r, b, safe, &b));
     R1_TRY(r1_jinja_value_string(r, a.n + b.n, &s, out));
     memcpy(s, a.s, a.n);
     memcpy(s + a.n, b.s, b.n);
+    out->safe = safe;
     return R1_OK;
 }
 
@@ -544,6 +567,7 @@ static r1_status repeat(run *r, val v, int64_t times, val *out)
         R1_TRY(r1_jinja_value_string(r, total, &s, out));
         for (size_t i = 0; i < total; i += n)
             memcpy(s + i, v.s, n);
+        out->safe = v.safe;
     } else {
         R1_TRY(r1_jinja_value_seq(r, v.kind, total, out));
         for (size_t i = 0; i < total; i++)
@@ -568,6 +592,7 @@ r1_status r1_jinja_value_binary(run *r, r1_jinja_op op, val a, val b, val *out)
     if (op == R1_JO_CONCAT) {
         R1_TRY(r1_jinja_value_str(r, a, &a));
         R1_TRY(r1_jinja_value_str(r, b, &b));
+        a.safe = b.safe = false; /* ~ joins plain text */
         return join_two(r, a, b, out);
     }
     if (is_int(a) && is_int(b))
@@ -745,7 +770,8 @@ r1_status r1_jinja_value_slice(run *r, val v, const val *part, val *out)
     if (step == 1) {
         size_t at = char_at(v, (size_t)from);
         val rest = {.kind = R1_JV_STR, .s = v.s + at, .n = v.n - at};
-        *out = (val){.kind = R1_JV_STR, .s = rest.s, .n = char_at(rest, (size_t)count)};
+        *out = (val){
+            .kind = R1_JV_STR, .safe = v.safe, .s = rest.s, .n = char_at(rest, (size_t)count)};
         return R1_OK;
     }
     r1_jinja_seq *chars;
@@ -980,6 +1006,26 @@ r1_status r1_jinja_value_str(run *r, val v, val *out)
         return r1_jinja_value_from_buf(r, &b, out);
     r1_buf_release(&b);
     return status;
+}
+
+r1_status r1_jinja_value_escape(run *r, val v, bool as_html, val *out)
+{
+    *out = v;
+    if (!as_html || v.safe)
+        return R1_OK;
+    static const char from[] = "&<>'\"";
+    static const char *const to[] = {"&amp;", "&lt;", "&gt;", "&#39;", "&#34;"};
+    r1_buf b;
+    R1_TRY(r1_jinja_value_charge(r, v.n / R1_JINJA_CHARS));
+    r1_buf_init(&b, r->max_output);
+    for (size_t i = 0; i < v.n; i++) {
+        const char *at = v.s[i] ? strchr(from, v.s[i]) : NULL;
+        if (at)
+            r1_buf_puts(&b, to[at - from]);
+        else
+            r1_buf_putc(&b, v.s[i]);
+    }
+    return r1_jinja_value_from_buf(r, &b, out);
 }
 
 static void put_json_str(r1_buf *b, val v, bool ascii)

@@ -51,6 +51,7 @@ typedef struct {
 
 struct r1_jinja_val {
     r1_jinja_vkind kind;
+    bool safe; /* a string that |safe has made HTML: what is joined to it is escaped */
     union {
         int64_t i;
         double f;
@@ -132,7 +133,9 @@ bool r1_jinja_value_is(r1_jinja_val v, const char *s);
 r1_status r1_jinja_value_equal(r1_jinja_run *r, r1_jinja_val a, r1_jinja_val b, bool *out);
 /* *out < 0, 0 or > 0; fails for values without an order. */
 r1_status r1_jinja_value_order(r1_jinja_run *r, r1_jinja_val a, r1_jinja_val b, int *out);
-r1_status r1_jinja_value_contains(r1_jinja_run *r, r1_jinja_val box, r1_jinja_val v, bool *out);
+/* a op b for the operators from R1_JO_EQ on. */
+r1_status r1_jinja_value_compare(r1_jinja_run *r, r1_jinja_op op, r1_jinja_val a,
+                                 r1_jinja_val b, bool *out);
 r1_status r1_jinja_value_binary(r1_jinja_run *r, r1_jinja_op op, r1_jinja_val a, r1_jinja_val b,
                                 r1_jinja_val *out);
 r1_status r1_jinja_value_negate(r1_jinja_run *r, r1_jinja_val a, r1_jinja_val *out);
@@ -158,6 +161,10 @@ typedef struct {
 } r1_jinja_json;
 r1_status r1_jinja_value_to_json(r1_jinja_run *r, r1_jinja_val v, const r1_jinja_json *how,
                                  r1_jinja_val *out);
+
+/* A string as HTML, where `as_html` and it is not yet. */
+r1_status r1_jinja_value_escape(r1_jinja_run *r, r1_jinja_val v, bool as_html,
+                                r1_jinja_val *out);
 
 /* *at = where needle begins in hay at or after byte `from` (the last such place if last), or
  * R1_JINJA_NOWHERE. */
