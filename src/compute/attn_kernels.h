@@ -12,10 +12,10 @@
 #include "compute/isa.h"
 
 enum {
-    R1_ATTN_ROWS = 16,    /* rows a group, at most */
-    R1_ATTN_KEYS = 32,    /* keys a block */
-    R1_ATTN_HEADS = 4,    /* query heads a task, at most */
-    R1_ATTN_MAX_DIM = 256 /* widest head */
+    R1_ATTN_ROWS = 16, /* rows a group, at most */
+    R1_ATTN_KEYS = 32, /* keys a block */
+    R1_ATTN_HEADS = 4, /* query heads a task, at most */
+    R1_ATTN_MAX_DIM = R1_HEAD_MAX
 };
 
 typedef struct {

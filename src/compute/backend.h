@@ -51,10 +51,12 @@ typedef struct {
     bool norm;               /* weights are divided by their sum */
     float scale;             /* and multiplied by this */
 } r1_route;
-enum {                          /* at most */
-       R1_ROUTE_MAX = 64,       /* experts of a row */
-       R1_ROUTE_EXPERTS = 4096, /* in all */
-       R1_ROUTE_GROUPS = 256
+/* Limits. */
+enum {
+    R1_HEAD_MAX = 576,       /* width of a head of keys or values: DeepSeek-V3's latent rows */
+    R1_ROUTE_MAX = 64,       /* experts of a row */
+    R1_ROUTE_EXPERTS = 4096, /* in all */
+    R1_ROUTE_GROUPS = 256
 };
 
 enum {

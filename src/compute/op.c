@@ -211,6 +211,7 @@ static void check_attend(r1_tensor y, r1_tensor lse, r1_tensor q, r1_tensor k, r
     r1_assert(heads % key_heads == 0 && q.shape[1] % heads == 0 && y.shape[1] % heads == 0);
     r1_assert(k.shape[1] / key_heads == q.shape[1] / heads);
     r1_assert(v.shape[1] / key_heads == y.shape[1] / heads);
+    r1_assert(q.shape[1] / heads <= R1_HEAD_MAX && y.shape[1] / heads <= R1_HEAD_MAX);
     r1_assert(!lse.data || is_shape(lse, rows->n, heads));
     for (int i = 0, end; i < rows->n; i = end) {
         int32_t most = 0;

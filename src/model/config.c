@@ -61,11 +61,11 @@ static r1_status unknown(const char *subject, r1_gguf_str name, r1_err *err)
 
 static r1_status check_latent(const r1_config *c, const char *subject, r1_err *err)
 {
-    if (c->rope_dim % 2 || c->kv_rank > 512 || c->kv_rank + c->rope_dim > 576)
+    if (c->rope_dim % 2 || c->kv_rank + c->rope_dim > R1_HEAD_MAX)
         return r1_fail(err, R1_EUNSUPPORTED,
-                       "%s: a latent of %d and %d rotated dimensions; supported are up to 512, "
-                       "and an even number up to 576 with it",
-                       subject, c->kv_rank, c->rope_dim);
+                       "%s: a latent of %d and %d rotated dimensions; supported is an even "
+                       "number of these, and together up to %d",
+                       subject, c->kv_rank, c->rope_dim, R1_HEAD_MAX);
     if (!c->n_experts)
         return R1_OK;
     if (c->n_experts % c->n_groups || c->used_groups > c->n_groups)

@@ -285,6 +285,7 @@ typedef struct {
     float range; /* of q and k */
     int64_t gap;
     bool backward;
+    bool latent; /* values are the first columns of the keys */
 } setting;
 
 static r1_rows rows_from(const r1_rows *r, int first, int n)
@@ -307,6 +308,10 @@ static void check_attend(const op_bench *bench, const layout *l, setting s)
     r1_tensor k =
         fill(wide_matrix(s.cache, l->keys, s.key_heads * s.dk, s.gap), -s.range, s.range);
     r1_tensor v = fill(wide_matrix(s.cache, l->keys, s.key_heads * s.dv, s.gap), -1, 1);
+    if (s.latent) {
+        v = k;
+        v.shape[1] = s.dv;
+    }
     problem p = {&l->rows,      s.heads,   s.key_heads, s.dk,     s.dv,
                  (double)scale, values(q), values(k),   values(v)};
     double *want = doubles((int64_t)n * s.heads * s.dv);
@@ -430,6 +435,31 @@ static void sharp(const op_bench *bench)
                                .backward = true});
 }
 
+/* DeepSeek-V3's widths: many heads, one row for keys and values. */
+static void latent_rows(const op_bench *bench)
+{
+    static layout l;
+    static const r1_dtype caches[] = {R1_F32, R1_BF16, R1_F16};
+    one_document(&l, 35);
+    for (int i = 0; i < 3; i++)
+        check_attend(bench, &l,
+                     (setting){.heads = 6,
+                               .key_heads = 1,
+                               .dk = 576,
+                               .dv = 512,
+                               .act = i == 1 ? R1_BF16 : R1_F32,
+                               .cache = caches[i],
+                               .range = 1,
+                               .latent = true,
+                               .backward = i < 2});
+}
+
+static void latents_are_keys_and_values(void **state)
+{
+    (void)state;
+    for_each_isa(latent_rows);
+}
+
 static void rows_of_a_cache_are_attended(void **state)
 {
     (void)state;
@@ -455,6 +485,7 @@ int main(void)
         cmocka_unit_test(rows_of_a_cache_are_attended),
         cmocka_unit_test(packed_documents_are_trained),
         cmocka_unit_test(large_scores_do_not_overflow),
+        cmocka_unit_test(latents_are_keys_and_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
