@@ -16,6 +16,14 @@ const char *r1_isa_text(r1_isa isa)
     return names[isa];
 }
 
+r1_isa r1_isa_find(const char *text)
+{
+    for (int i = 0; i < R1_ISA_COUNT; i++)
+        if (!strcmp(text, names[i]))
+            return (r1_isa)i;
+    return R1_ISA_SCALAR;
+}
+
 r1_isa r1_isa_detect(void)
 {
     r1_os_cpu cpu = r1_os_cpu_features();

@@ -17,6 +17,7 @@ typedef enum {
  * avx512bf16) allow. */
 r1_isa r1_isa_detect(void);
 const char *r1_isa_text(r1_isa isa);
+r1_isa r1_isa_find(const char *text); /* scalar when there is none of that name */
 
 #define R1_ISA_PASTE2(a, b) a##_##b
 #define R1_ISA_PASTE(a, b)  R1_ISA_PASTE2(a, b)

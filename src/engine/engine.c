@@ -167,9 +167,10 @@ static r1_status open_parts(r1_engine *e, r1_err *err)
     e->logits = r1_tensor_2d(p, R1_F32, LOGIT_ROWS, m->cfg.vocab);
 
     int threads = r1_pool_threads(m->backend->pool);
+    r1_isa isa = r1_isa_find(r1_backend_isa(m->backend));
     e->samplers = R1_NEW_N(r1_sampler *, threads);
     for (; e->n_samplers < threads; e->n_samplers++)
-        R1_TRY(r1_sampler_open(m->cfg.vocab, &e->samplers[e->n_samplers], err));
+        R1_TRY(r1_sampler_open(m->cfg.vocab, isa, &e->samplers[e->n_samplers], err));
     e->running = R1_NEW_N(sample *, e->o.max_batch);
     return R1_OK;
 }

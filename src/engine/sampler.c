@@ -3,8 +3,7 @@
  * Without truncation a choice takes two passes over the vocabulary: the maximum, and the weights
  * exp((x - max) / T) with their sums by block, from which one uniform number picks.  top_k and
  * top_p first narrow the vocabulary with a histogram over the weights' exponents, then select
- * exactly among what is left.  The loops keep LANES independent sums, so that the compiler may
- * use vectors without reordering any sum: results are the same with and without them. */
+ * exactly among what is left. */
 #include "engine/sampler.h"
 
 #include <float.h>
@@ -12,10 +11,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "compute/scan_kernels.h"
 
 enum {
-    LANES = 16,
-    BLOCK = 512,       /* weights that share a partial sum; a multiple of LANES */
     BUCKET_SHIFT = 18, /* bits of a weight below its bucket: 32 buckets a power of two */
     BUCKETS = 0x3F800000 / (1 << BUCKET_SHIFT) + 1, /* weights are 0..1 */
     VOCAB_MAX = 1 << 24,
@@ -24,25 +22,42 @@ enum {
 };
 
 struct r1_sampler {
+    const r1_scan_kernels *k;
     int vocab;
     float *logits;     /* (V) with the repetition penalty applied */
     float *weight;     /* (V) */
-    double *block_sum; /* (V/BLOCK) */
+    double *block_sum; /* (V/R1_SCAN_BLOCK) */
     int32_t *kept;     /* (V) ids that truncation has left */
     double *bucket;    /* (BUCKETS) */
 };
 
 static int blocks_of(int n)
 {
-    return (n + BLOCK - 1) / BLOCK;
+    return (n + R1_SCAN_BLOCK - 1) / R1_SCAN_BLOCK;
 }
 
-r1_status r1_sampler_open(int vocab, r1_sampler **out, r1_err *err)
+static const r1_scan_kernels *kernels_of(r1_isa isa)
+{
+#if defined(__x86_64__)
+    if (isa == R1_ISA_AVX512BF16)
+        return &r1_scan_kernels_avx512bf16;
+    if (isa == R1_ISA_AVX512)
+        return &r1_scan_kernels_avx512;
+    if (isa == R1_ISA_AVX2)
+        return &r1_scan_kernels_avx2;
+#else
+    (void)isa;
+#endif
+    return &r1_scan_kernels_scalar;
+}
+
+r1_status r1_sampler_open(int vocab, r1_isa isa, r1_sampler **out, r1_err *err)
 {
     if (vocab < 1 || vocab > VOCAB_MAX)
         return r1_fail(err, R1_EARG, "sampler: a vocabulary of %d tokens is outside 1..%d",
                        vocab, VOCAB_MAX);
     r1_sampler *s = R1_NEW(r1_sampler);
+    s->k = kernels_of(isa);
     s->vocab = vocab;
     s->logits = R1_NEW_N(float, vocab);
     s->weight = R1_NEW_N(float, vocab);
@@ -103,80 +118,22 @@ r1_status r1_sampler_check(const r1_sampling *o, r1_err *err)
     return R1_OK;
 }
 
-/* exp(x) for -88 <= x <= 0, within 2e-7 of the value; at -88 the exponent field becomes 0, and so
- * does the result. */
-static inline float exp_negative(float x)
+/* The largest number; infinities count as the largest finite numbers. */
+static float max_of(const r1_sampler *s, const float *x, int n)
 {
-    const float round = 0x1.8p23f; /* adding it leaves the nearest integer in the low bits */
-    float k = x * 1.44269504f + round;
-    uint32_t bits;
-    memcpy(&bits, &k, sizeof bits);
-    k -= round;
-    float r = x - k * 0.693359375f + k * 2.12194440e-4f; /* ln 2 in two parts */
-    float p = 1.0f / 720;
-    p = p * r + 1.0f / 120;
-    p = p * r + 1.0f / 24;
-    p = p * r + 1.0f / 6;
-    p = p * r + 0.5f;
-    p = p * r + 1.0f;
-    p = p * r + 1.0f;
-    bits = (bits + 127u) << 23;
-    float scale;
-    memcpy(&scale, &bits, sizeof scale);
-    return p * scale;
-}
-
-/* The largest number; NaN is passed over, infinities count as the largest finite numbers. */
-static float max_of(const float *restrict x, int n)
-{
-    float m[LANES];
-    for (int j = 0; j < LANES; j++)
-        m[j] = -FLT_MAX;
-    int i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int j = 0; j < LANES; j++)
-            m[j] = x[i + j] > m[j] ? x[i + j] : m[j];
-    for (; i < n; i++)
-        m[0] = x[i] > m[0] ? x[i] : m[0];
-    for (int j = 1; j < LANES; j++)
-        m[0] = m[j] > m[0] ? m[j] : m[0];
-    return m[0] > FLT_MAX ? FLT_MAX : m[0];
-}
-
-/* Weights of at most BLOCK logits and their sum. */
-static double weigh_block(const float *restrict x, int n, float max, float inv_t,
-                          float *restrict w)
-{
-    float sum[LANES] = {0};
-    /* NaN becomes -88, weight 0; infinity, whose max is the largest finite number, becomes 0.
-     * A loop of its own: mixed with the arithmetic below, compilers make branches of it. */
-    for (int i = 0; i < n; i++) {
-        float d = (x[i] - max) * inv_t;
-        d = d > -88 ? d : -88;
-        w[i] = d < 0 ? d : 0;
-    }
-    for (int i = 0; i < n; i++)
-        w[i] = exp_negative(w[i]);
-    int i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int j = 0; j < LANES; j++)
-            sum[j] += w[i + j];
-    double total = 0;
-    for (int j = 0; j < LANES; j++)
-        total += (double)sum[j];
-    for (; i < n; i++)
-        total += (double)w[i];
-    return total;
+    float max = s->k->max(x, n);
+    return max > FLT_MAX ? FLT_MAX : max;
 }
 
 /* The sum of the weights; block sums go to block_sum unless it is NULL, and then w needs room for
  * one block only. */
-static double weigh(const float *x, int n, float max, float inv_t, float *w, double *block_sum)
+static double weigh(const r1_sampler *s, const float *x, int n, float max, float inv_t,
+                    double *block_sum)
 {
     double total = 0;
-    for (int b = 0, i = 0; i < n; b++, i += BLOCK) {
-        double sum = weigh_block(x + i, n - i < BLOCK ? n - i : BLOCK, max, inv_t,
-                                 block_sum != NULL ? w + i : w);
+    for (int b = 0, i = 0; i < n; b++, i += R1_SCAN_BLOCK) {
+        double sum = s->k->weigh(block_sum != NULL ? s->weight + i : s->weight, x + i,
+                                 n - i < R1_SCAN_BLOCK ? n - i : R1_SCAN_BLOCK, max, inv_t);
         if (block_sum != NULL)
             block_sum[b] = sum;
         total += sum;
@@ -184,21 +141,21 @@ static double weigh(const float *x, int n, float max, float inv_t, float *w, dou
     return total;
 }
 
-/* The first of the largest logits; 0 when there is no number.  The block of the maximum is found
- * first, which leaves one block to search. */
-static int32_t argmax(const float *x, int n)
+/* The first of the largest logits, max; 0 when there is no number. */
+static int32_t argmax(const r1_sampler *s, const float *x, int n, float *max)
 {
     float best = -INFINITY;
     int at = 0;
-    for (int i = 0; i < n; i += BLOCK) {
-        float m = max_of(x + i, n - i < BLOCK ? n - i : BLOCK);
+    for (int i = 0; i < n; i += R1_SCAN_BLOCK) {
+        float m = s->k->max(x + i, n - i < R1_SCAN_BLOCK ? n - i : R1_SCAN_BLOCK);
         if (m > best) {
             best = m;
             at = i;
         }
     }
-    for (int i = at; i < n && i < at + BLOCK; i++)
-        if (x[i] >= best)
+    *max = best > FLT_MAX ? FLT_MAX : best;
+    for (int i = at; i < n && i < at + R1_SCAN_BLOCK; i++)
+        if (x[i] >= *max)
             return i;
     return 0;
 }
@@ -232,13 +189,28 @@ static int bucket_of(float w)
     return b < BUCKETS ? b : BUCKETS - 1;
 }
 
-/* Narrow 0..n-1 to s->kept: whole buckets from the heaviest down whose measure reaches need. */
+/* Narrow 0..n-1 to those of s->kept that may be among the heaviest of mass need: others weigh
+ * less together than what that mass leaves of the total, twice over, so that roundings and a
+ * bucket more or less make no difference. */
+static int keep_heavy(r1_sampler *s, int n, double need, double total)
+{
+    float least = (float)(0.5 * (total - need) / n);
+    int kept = 0;
+    for (int b = 0, i = 0; i < n; b++, i += R1_SCAN_BLOCK)
+        if (s->block_sum[b] >= (double)least)
+            kept += s->k->keep(s->kept + kept, s->weight, i,
+                               n - i < R1_SCAN_BLOCK ? n : i + R1_SCAN_BLOCK, least);
+    return kept;
+}
+
+/* Narrow the n ids of s->kept: whole buckets from the heaviest down whose measure reaches need. */
 static int keep_buckets(r1_sampler *s, int n, double need, bool mass)
 {
     const float *w = s->weight;
+    int32_t *c = s->kept;
     memset(s->bucket, 0, BUCKETS * sizeof *s->bucket);
     for (int i = 0; i < n; i++)
-        s->bucket[bucket_of(w[i])] += measure(w, i, mass);
+        s->bucket[bucket_of(w[c[i]])] += measure(w, c[i], mass);
     int b = BUCKETS - 1;
     for (double sum = s->bucket[b]; b > 0 && sum < need;)
         sum += s->bucket[--b];
@@ -249,8 +221,9 @@ static int keep_buckets(r1_sampler *s, int n, double need, bool mass)
     memcpy(&low, &low_bits, sizeof low);
     int kept = 0;
     for (int i = 0; i < n; i++) {
-        s->kept[kept] = i;
-        kept += w[i] >= low;
+        int32_t id = c[i];
+        c[kept] = id;
+        kept += w[id] >= low;
     }
     return kept;
 }
@@ -299,12 +272,14 @@ static int truncate_choice(r1_sampler *s, int n, double total, const r1_sampling
     int32_t *c = s->kept;
     int kept = -1;
     if (o->top_k > 0 && o->top_k < n) {
-        kept = keep_buckets(s, n, o->top_k, false);
+        kept = s->k->keep(c, w, 0, n, 0);
+        kept = keep_buckets(s, kept, o->top_k, false);
         kept = select_prefix(w, c, kept, o->top_k, false);
     }
     if (o->top_p < 1) {
         if (kept < 0) {
-            kept = keep_buckets(s, n, total * (double)o->top_p, true);
+            double need = total * (double)o->top_p;
+            kept = keep_buckets(s, keep_heavy(s, n, need, total), need, true);
         } else {
             total = 0;
             for (int i = 0; i < kept; i++)
@@ -354,7 +329,7 @@ static int32_t draw_all(const r1_sampler *s, int n, double at)
             break;
         at -= s->block_sum[b];
     }
-    int begin = last * BLOCK, end = begin + BLOCK;
+    int begin = last * R1_SCAN_BLOCK, end = begin + R1_SCAN_BLOCK;
     return draw_range(s->weight, begin, end < n ? end : n, at);
 }
 
@@ -407,14 +382,14 @@ int32_t r1_sampler_choose(r1_sampler *s, const float *logits, int n_tokens,
     const float *x = penalty ? penalise(s, logits, n, o, recent, n_recent) : logits;
 
     int32_t id = 0;
-    float max = max_of(logits, vocab);
+    float top; /* of what may be chosen */
     bool have_total = false;
     double total = 0;
     if (greedy) {
-        id = argmax(x, n);
+        id = argmax(s, x, n, &top);
     } else {
-        float top = max_of(x, n);
-        total = weigh(x, n, top, inv_t, s->weight, s->block_sum);
+        top = max_of(s, x, n);
+        total = weigh(s, x, n, top, inv_t, s->block_sum);
         have_total = !penalty && n == vocab;
         if (total > 0) {
             float u = r1_rng_uniform(o->seed, R1_RNG_SAMPLE, sequence, position);
@@ -423,8 +398,12 @@ int32_t r1_sampler_choose(r1_sampler *s, const float *logits, int n_tokens,
         }
     }
     if (lp != NULL) {
+        /* What cannot be chosen has its share of the probability. */
+        float rest = n < vocab ? max_of(s, logits + n, vocab - n) : -FLT_MAX;
+        float max = penalty ? max_of(s, logits, n) : top;
+        max = rest > max ? rest : max;
         if (!have_total)
-            total = weigh(logits, vocab, max, inv_t, s->weight, NULL);
+            total = weigh(s, logits, vocab, max, inv_t, NULL);
         float chosen = logits[id] > FLT_MAX ? FLT_MAX : logits[id];
         /* Without a number among the logits there is no distribution. */
         *lp = total > 0 && chosen >= -FLT_MAX

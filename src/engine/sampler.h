@@ -3,10 +3,11 @@
 #define R1_SAMPLER_H
 
 #include "base/rng.h"
+#include "compute/isa.h"
 #include "r1.h"
 
 typedef struct r1_sampler r1_sampler; /* scratch for one vocabulary size */
-r1_status r1_sampler_open(int vocab, r1_sampler **out, r1_err *err);
+r1_status r1_sampler_open(int vocab, r1_isa isa, r1_sampler **out, r1_err *err);
 void r1_sampler_close(r1_sampler *s);
 
 /* The checks on an r1_sampling that a user may get wrong (ranges). */

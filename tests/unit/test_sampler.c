@@ -13,10 +13,12 @@
 
 static const r1_sampling plain = {.temperature = 1, .top_p = 1, .repeat_penalty = 1, .seed = 7};
 
+static r1_isa isa; /* of the tests that run */
+
 static r1_sampler *sampler(int vocab)
 {
     r1_sampler *s;
-    assert_int_equal(r1_sampler_open(vocab, &s, NULL), R1_OK);
+    assert_int_equal(r1_sampler_open(vocab, isa, &s, NULL), R1_OK);
     return s;
 }
 
@@ -413,7 +415,7 @@ static void checks(void **state)
         assert_non_null(strstr(err.msg, bad[i].word));
     }
     r1_sampler *s;
-    assert_int_equal(r1_sampler_open(0, &s, NULL), R1_EARG);
+    assert_int_equal(r1_sampler_open(0, isa, &s, NULL), R1_EARG);
 }
 
 int main(void)
@@ -434,5 +436,9 @@ int main(void)
         cmocka_unit_test(numbers_that_are_none),
         cmocka_unit_test(checks),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = 0;
+    const r1_isa best = r1_isa_detect();
+    for (isa = R1_ISA_SCALAR; isa <= best && isa < R1_ISA_NEON; isa++)
+        failed += cmocka_run_group_tests_name(r1_isa_text(isa), tests, NULL, NULL);
+    return failed;
 }
