@@ -66,6 +66,18 @@ R1_INLINE vi i_right(vi x, unsigned n)
 {
     return (vi)_mm512_srai_epi32((__m512i)x, n);
 }
+R1_INLINE vi i_magnitude(vf x) /* the bits of |x| */
+{
+    return (vi)_mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff));
+}
+R1_INLINE vi i_max(vi a, vi b)
+{
+    return (vi)_mm512_max_epi32((__m512i)a, (__m512i)b);
+}
+R1_INLINE int32_t i_most(vi x)
+{
+    return _mm512_reduce_max_epi32((__m512i)x);
+}
 R1_INLINE int32_t i_sum(vi x)
 {
     return _mm512_reduce_add_epi32((__m512i)x);
@@ -147,6 +159,22 @@ R1_INLINE vi i_left(vi x, unsigned n)
 R1_INLINE vi i_right(vi x, unsigned n)
 {
     return (vi)_mm256_srai_epi32((__m256i)x, (int)n);
+}
+R1_INLINE vi i_magnitude(vf x)
+{
+    return (vi)_mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x7fffffff));
+}
+R1_INLINE vi i_max(vi a, vi b)
+{
+    return (vi)_mm256_max_epi32((__m256i)a, (__m256i)b);
+}
+R1_INLINE int32_t i_most(vi x)
+{
+    __m128i s = _mm_max_epi32(_mm256_castsi256_si128((__m256i)x),
+                              _mm256_extracti128_si256((__m256i)x, 1));
+    s = _mm_max_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    s = _mm_max_epi32(s, _mm_shuffle_epi32(s, 0xb1));
+    return _mm_cvtsi128_si32(s);
 }
 R1_INLINE int32_t i_sum(vi x)
 {
@@ -365,28 +393,14 @@ R1_INLINE void block_step(float *y, const r1_block_format f, const tile_view *t,
 
 /* ---- Tiles ------------------------------------------------------------------------------- */
 
-/* Ask for block b of the panels after the tile's: few rows wait for memory, and the processor's own
- * guesses end with every panel. */
-R1_INLINE void fetch_next(const tile_view *t, int64_t b, const int np)
-{
-    const int64_t line = (int64_t)t->at.q * b / t->blocks; /* of the scales */
-    for (int p = np; p < 2 * np; p++) {
-        const char *next = (const char *)t->w + (size_t)p * t->panel_bytes;
-        _mm_prefetch(next + line, _MM_HINT_T0);
-        for (size_t i = 0; i < t->at.block; i += 64)
-            _mm_prefetch(next + t->at.q + (size_t)b * t->at.block + i, _MM_HINT_T0);
-    }
-}
-
 R1_INLINE void block_rows(float *y, const r1_block_format f, const tile_view *t, const int nr,
-                          const int np)
+                          const int np, r1_matmul_ahead ahead)
 {
     const int nv = np * PV;
     UNROLL for (int i = 0; i < nr * nv; i++) v_store(y + i * VW, v_set(0));
     for (int64_t b = 0; b < t->blocks; b++) {
         __asm__("" : "+r"(y)); /* or the compiler keeps y in registers that it does not have */
-        if (nr <= 2)
-            fetch_next(t, b, np);
+        v_fetch(ahead.at, ahead.bytes, b, t->blocks);
         block_step(y, f, t, b, 0, nr, nv);
         if (f.sub < R1_BLOCK)
             block_step(y, f, t, b, 1, nr, nv);
@@ -396,7 +410,7 @@ R1_INLINE void block_rows(float *y, const r1_block_format f, const tile_view *t,
 /* c (nr,np*16): the rows in the largest parts that there is code for. */
 R1_INLINE void block_tile(float *c, const r1_matmul_in *in, int64_t row, int nr,
                           const uint8_t *w, size_t panel_bytes, int np, int64_t depth,
-                          const r1_dtype dtype)
+                          r1_matmul_ahead ahead, const r1_dtype dtype)
 {
     const r1_block_format f = r1_block_format_of(dtype);
     const int64_t blocks = depth / R1_BLOCK, group = row / R1_TILE_ROWS * R1_TILE_ROWS;
@@ -413,19 +427,20 @@ R1_INLINE void block_tile(float *c, const r1_matmul_in *in, int64_t row, int nr,
         int done = 1;
         if (np == MAX_PANELS) {
             if (nr >= MAX_ROWS)
-                block_rows(c, f, &t, done = MAX_ROWS, MAX_PANELS);
+                block_rows(c, f, &t, done = MAX_ROWS, MAX_PANELS, ahead);
             else if (VW == 16 && nr >= 4)
-                block_rows(c, f, &t, done = 4, MAX_PANELS);
+                block_rows(c, f, &t, done = 4, MAX_PANELS, ahead);
             else if (nr >= 2)
-                block_rows(c, f, &t, done = 2, MAX_PANELS);
+                block_rows(c, f, &t, done = 2, MAX_PANELS, ahead);
             else
-                block_rows(c, f, &t, 1, MAX_PANELS);
+                block_rows(c, f, &t, 1, MAX_PANELS, ahead);
         } else if (np == 2)
-            block_rows(c, f, &t, 1, 2);
+            block_rows(c, f, &t, 1, 2, ahead);
         else if (nr >= 2)
-            block_rows(c, f, &t, done = 2, 1);
+            block_rows(c, f, &t, done = 2, 1, ahead);
         else
-            block_rows(c, f, &t, 1, 1);
+            block_rows(c, f, &t, 1, 1, ahead);
+        ahead.bytes = 0;
         nr -= done;
         c += (int64_t)done * np * R1_PANEL;
         t.x += done * X_BYTES;
@@ -462,6 +477,20 @@ R1_INLINE vi i_left(vi x, unsigned n)
 R1_INLINE vi i_right(vi x, unsigned n)
 {
     return x >> n; /* arithmetic, as every compiler has it */
+}
+R1_INLINE vi i_magnitude(vf x)
+{
+    int32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits & 0x7fffffff;
+}
+R1_INLINE vi i_max(vi a, vi b)
+{
+    return a > b ? a : b;
+}
+R1_INLINE int32_t i_most(vi x)
+{
+    return x;
 }
 R1_INLINE int32_t i_sum(vi x)
 {
@@ -500,9 +529,11 @@ static float scale_of(r1_block_format f, const uint8_t *panel, size_t coarse, si
 }
 
 static void block_tile(float *c, const r1_matmul_in *in, int64_t row, int nr, const uint8_t *w,
-                       size_t panel_bytes, int np, int64_t depth, const r1_dtype dtype)
+                       size_t panel_bytes, int np, int64_t depth, r1_matmul_ahead ahead,
+                       const r1_dtype dtype)
 {
     (void)panel_bytes;
+    (void)ahead;
     r1_assert(nr == 1 && np == 1);
     const r1_block_format f = r1_block_format_of(dtype);
     const r1_block_sections at = r1_block_sections_of(f, depth);
@@ -539,9 +570,9 @@ static void block_tile(float *c, const r1_matmul_in *in, int64_t row, int nr, co
 
 #define TILE(name, dtype)                                                                     \
     static void name(float *c, const r1_matmul_in *in, int64_t row, int nr, const uint8_t *w, \
-                     size_t pb, int np, int64_t depth)                                        \
+                     size_t pb, int np, int64_t depth, r1_matmul_ahead ahead)                 \
     {                                                                                         \
-        block_tile(c, in, row, nr, w, pb, np, depth, dtype);                                  \
+        block_tile(c, in, row, nr, w, pb, np, depth, ahead, dtype);                           \
     }
 TILE(tile_q8_0, R1_Q8_0)
 TILE(tile_q4_0, R1_Q4_0)
@@ -585,16 +616,19 @@ R1_INLINE void quantize_row(const void *x, const r1_dtype t, int64_t k, int8_t *
 {
     for (int64_t b = 0; b < k / R1_BLOCK; b++) {
         float v[R1_BLOCK];
-        vf most = v_set(0), bad = v_set(0);
+        vi most = i_set(0); /* bits of absolute values order as integers, NaN above infinity */
         for (int i = 0; i < R1_BLOCK; i += VW) {
             vf a = v_ld(x, t, b * R1_BLOCK + i, VW);
             v_store(v + i, a);
-            most = v_max(most, v_max(a, v_sub(v_set(0), a)));
-            bad = v_add(bad, v_sub(a, a)); /* NaN where a is not finite */
+            most = i_max(most, i_magnitude(a));
         }
-        const float d = v_maximum(most) / (127 << BASE_BITS) + v_sum(bad);
+        const int32_t bits = i_most(most);
+        float d;
+        memcpy(&d, &bits, sizeof d);
+        d /= 127 << BASE_BITS;
         *scale = d;
-        if (!(d > 1e-37f)) { /* less has no finite inverse; NaN goes on through the scale */
+        /* Less has no finite inverse; infinity and NaN go on through the scale. */
+        if (!(d > 1e-37f && d < INFINITY)) {
             memset(q, 0, X_BYTES);
             for (int i = 0; i < 3; i++) {
                 isum[i] = 0;

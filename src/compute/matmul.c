@@ -316,14 +316,20 @@ static void run_panels(const tile_job *j, int i, int64_t panel, int64_t last, in
     const int max_panels = block ? j->k.blocks->max_panels : j->k.floats->max_panels;
     const r1_tensor *y = &j->y[i];
     const size_t size = y->dtype == R1_F32 ? 4 : 2;
+    const int64_t tiles = (end - row + max_rows - 1) / max_rows;
     while (panel < last) {
         const int np = last - panel >= max_panels ? max_panels : 1;
         const int64_t o = panel * R1_PANEL, left = w->outputs - o;
         const int64_t cols = left < np * R1_PANEL ? left : np * R1_PANEL;
         const uint8_t *data = w->data + (size_t)panel * w->panel_bytes;
+        /* While these panels are used the next ones come, a share with every tile of rows. */
+        const size_t next = last - panel > np ? (size_t)np * w->panel_bytes : 0;
+        r1_matmul_ahead ahead = {data + (size_t)np * w->panel_bytes,
+                                 (next + (size_t)tiles - 1) / (size_t)tiles};
         for (int64_t r = row; r < end; r += max_rows) {
             int nr = (int)(end - r < max_rows ? end - r : max_rows);
-            tile(c, j->in[i], r, nr, data, w->panel_bytes, np, w->depth);
+            tile(c, j->in[i], r, nr, data, w->panel_bytes, np, w->depth, ahead);
+            ahead.at += ahead.bytes;
             j->k.floats->store((char *)y->data + (size_t)(r * y->stride0 + o) * size, y->dtype,
                                y->stride0, c, np * R1_PANEL, nr, cols, j->add);
         }

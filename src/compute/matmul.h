@@ -63,9 +63,17 @@ typedef struct {
     const float *sum;    /* the same times scale */
 } r1_matmul_in;
 
+/* Memory that the next tiles read: asked for along the way, for the processor's own guesses end
+ * with every panel.  Nothing, or more than there is, does no harm. */
+typedef struct {
+    const uint8_t *at;
+    size_t bytes;
+} r1_matmul_ahead;
+
 /* c (nr, np*16) = rows [row,row+nr) of `in` times np panels at w; for blocks, of one group. */
 typedef void (*r1_matmul_tile_fn)(float *c, const r1_matmul_in *in, int64_t row, int nr,
-                                  const uint8_t *w, size_t panel_bytes, int np, int64_t depth);
+                                  const uint8_t *w, size_t panel_bytes, int np, int64_t depth,
+                                  r1_matmul_ahead ahead);
 
 typedef struct {
     int max_rows, max_panels; /* of a tile; fewer rows are possible, and one panel */

@@ -38,12 +38,14 @@ R1_INLINE void clear_tile(vf acc[MAX_ROWS][MAX_PANELS * PV], int nr, int np)
 /* ---- F32 --------------------------------------------------------------------------------- */
 
 R1_INLINE void f32_tile(float *c, const r1_matmul_in *in, int64_t row, const int nr,
-                        const uint8_t *w, size_t panel_bytes, const int np, int64_t depth)
+                        const uint8_t *w, size_t panel_bytes, const int np, int64_t depth,
+                        r1_matmul_ahead ahead)
 {
     vf acc[MAX_ROWS][MAX_PANELS * PV];
     clear_tile(acc, nr, np);
     const float *x = (const float *)in->x + row * in->stride;
     for (int64_t k = 0; k < depth; k++) {
+        v_fetch(ahead.at, ahead.bytes, k, depth);
         vf xk[MAX_ROWS];
         UNROLL for (int r = 0; r < nr; r++) xk[r] = v_set(x[r * in->stride + k]);
         UNROLL for (int p = 0; p < np * PV; p++)
@@ -62,12 +64,14 @@ R1_INLINE void f32_tile(float *c, const r1_matmul_in *in, int64_t row, const int
 #if defined(__AVX512BF16__)
 enum { NATIVE_BF16 = 1 };
 R1_INLINE void bf16_tile(float *c, const r1_matmul_in *in, int64_t row, const int nr,
-                         const uint8_t *w, size_t panel_bytes, const int np, int64_t depth)
+                         const uint8_t *w, size_t panel_bytes, const int np, int64_t depth,
+                         r1_matmul_ahead ahead)
 {
     vf acc[MAX_ROWS][MAX_PANELS * PV];
     clear_tile(acc, nr, np);
     const uint16_t *x = (const uint16_t *)in->x + row * in->stride;
     for (int64_t k = 0; k < depth; k += 2) {
+        v_fetch(ahead.at, ahead.bytes, k / 2, depth / 2);
         __m512i xk[MAX_ROWS];
         UNROLL for (int r = 0; r < nr; r++)
         {
@@ -108,12 +112,14 @@ R1_INLINE void load_pairs(const uint8_t *p, vf *even, vf *odd)
 
 /* Inputs are F32 rows of `depth` elements that hold BF16 values. */
 R1_INLINE void bf16_tile(float *c, const r1_matmul_in *in, int64_t row, const int nr,
-                         const uint8_t *w, size_t panel_bytes, const int np, int64_t depth)
+                         const uint8_t *w, size_t panel_bytes, const int np, int64_t depth,
+                         r1_matmul_ahead ahead)
 {
     vf acc[MAX_ROWS][MAX_PANELS * PV];
     clear_tile(acc, nr, np);
     const float *x = (const float *)in->x + row * in->stride;
     for (int64_t k = 0; k < depth; k += 2) {
+        v_fetch(ahead.at, ahead.bytes, k / 2, depth / 2);
         UNROLL for (int p = 0; p < np * PV; p++)
         {
             const uint8_t *at = w + (size_t)(p / PV) * panel_bytes;
@@ -135,7 +141,7 @@ R1_INLINE void bf16_tile(float *c, const r1_matmul_in *in, int64_t row, const in
 #if VW == 1
 #define TILE(name, call)                                                                      \
     static void name(float *c, const r1_matmul_in *in, int64_t row, int nr, const uint8_t *w, \
-                     size_t pb, int np, int64_t depth)                                        \
+                     size_t pb, int np, int64_t depth, r1_matmul_ahead ahead)                 \
     {                                                                                         \
         r1_assert(nr == 1 && np == 1);                                                        \
         call(1, 1);                                                                           \
@@ -153,7 +159,7 @@ R1_INLINE void bf16_tile(float *c, const r1_matmul_in *in, int64_t row, const in
 /* Tiles of all panels or of one: the last panels of a weight go one by one. */
 #define TILE(name, call)                                                                      \
     static void name(float *c, const r1_matmul_in *in, int64_t row, int nr, const uint8_t *w, \
-                     size_t pb, int np, int64_t depth)                                        \
+                     size_t pb, int np, int64_t depth, r1_matmul_ahead ahead)                 \
     {                                                                                         \
         r1_assert(nr >= 1 && nr <= MAX_ROWS && (np == 1 || np == MAX_PANELS));                \
         if (np == 1) {                                                                        \
@@ -164,8 +170,8 @@ R1_INLINE void bf16_tile(float *c, const r1_matmul_in *in, int64_t row, const in
     }
 #endif
 
-#define CALL_F32(nr_, np_)  f32_tile(c, in, row, nr_, w, pb, np_, depth)
-#define CALL_BF16(nr_, np_) bf16_tile(c, in, row, nr_, w, pb, np_, depth)
+#define CALL_F32(nr_, np_)  f32_tile(c, in, row, nr_, w, pb, np_, depth, ahead)
+#define CALL_BF16(nr_, np_) bf16_tile(c, in, row, nr_, w, pb, np_, depth, ahead)
 TILE(tile_f32, CALL_F32)
 TILE(tile_bf16, CALL_BF16)
 

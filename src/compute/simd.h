@@ -281,6 +281,15 @@ R1_INLINE void v_store_f16(uint16_t *p, vf x)
 }
 #endif
 
+/* Ask for part i of n of the memory [at, at + bytes). */
+R1_INLINE void v_fetch(const void *at, size_t bytes, int64_t i, int64_t n)
+{
+    const size_t step = (bytes + (size_t)n - 1) / (size_t)n;
+    const char *from = (const char *)at + (size_t)i * step;
+    for (size_t k = 0; k < step; k += 64)
+        __builtin_prefetch(from + k, 0, 2);
+}
+
 /* exp(x), relative error below 2e-7 on [-87, 88]; smaller arguments go to 0, larger saturate. */
 R1_INLINE vf v_exp(vf x)
 {
