@@ -15,9 +15,9 @@ int r1_draft_find(int32_t *ids, int n, int most);
 
 /* How long one sample's drafts should be, by how they went.  {0} is its beginning. */
 typedef struct {
-    int len;   /* of the next draft */
-    int wait;  /* tokens before it is tried */
-    int pause; /* after the next failure */
+    float right; /* share of what was drafted, as of late */
+    int wait;    /* tokens before the next draft */
+    int pause;   /* the next wait when drafts fail */
 } r1_draft;
 
 /* Tokens to draft now, 0..R1_DRAFT_MOST. */

@@ -684,7 +684,8 @@ static int draft(r1_engine *e, sample *s, int most)
     if (most <= 0)
         return 0;
     collect_ids(s, most);
-    return r1_draft_find(s->ids, s->n_ids, most) > 0 ? most : 0;
+    /* The longer the agreement, the longer it will last. */
+    return min_int(most, 2 * r1_draft_find(s->ids, s->n_ids, most));
 }
 
 /* Append the rows of tokens [n_keys, n_keys + n) of s. */

@@ -693,7 +693,7 @@ static void drafts_change_nothing_but_speed(void **state)
     assert_int_equal(off.decode_tokens, on.decode_tokens);
     assert_true(on.accepted > 0 && on.steps < off.steps);
     assert_true(automatic.accepted > 0 && automatic.steps < off.steps);
-    assert_true(automatic.drafted - automatic.accepted < on.drafted - on.accepted);
+    assert_true(automatic.drafted - automatic.accepted <= on.drafted - on.accepted);
     r1_engine_close(e);
     r1_engine_free_completions(expected, 2 * CROWD);
 }
