@@ -148,8 +148,25 @@ static bool from_alphabet(const char *s, size_t n, char *out, size_t *n_out)
 
 /* ---- NFC --------------------------------------------------------------------------------- */
 
-/* As utf8proc's Unicode has it.  `tokenizers` has an older one, which leaves marks that scripts
- * gained since (108 of them) where they stand; only unordered runs with such a mark differ. */
+/* `tokenizers` normalises as Unicode 9 does: to it, marks and compositions of later versions are
+ * characters like any other.  These ranges hold all of them up to Unicode 18, and nothing that
+ * Unicode 9 reorders or composes; what a range holds stands for itself and joins with nothing. */
+static bool is_newer(uint32_t c)
+{
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {
+        {0x5C8, 0x5C9},     {0x7FD, 0x7FD},     {0x897, 0x8D3},     {0x9FE, 0x9FE},
+        {0xC3C, 0xC3C},     {0xD3B, 0xD3C},     {0xEBA, 0xEBA},     {0x1715, 0x1715},
+        {0x1ABF, 0x1AF0},   {0x1DF6, 0x1DFA},   {0xA82C, 0xA82C},   {0x105C9, 0x105E4},
+        {0x10D24, 0x10F85}, {0x11070, 0x11070}, {0x1133B, 0x1133B}, {0x11382, 0x113D0},
+        {0x1145E, 0x1145E}, {0x11839, 0x11A99}, {0x11D42, 0x1612F}, {0x16D63, 0x16FF1},
+        {0x1D127, 0x1D128}, {0x1D250, 0x1D281}, {0x1E08F, 0x1E6F5}};
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0] && c >= ranges[i].first; i++)
+        if (c <= ranges[i].last)
+            return true;
+    return false;
+}
 
 /* Stable order by combining class within each run of marks.  A merge sort, because utf8proc's own
  * takes quadratic time on a long run. */
@@ -171,9 +188,11 @@ static void sort_marks(utf8proc_int32_t *c, utf8proc_int32_t *tmp, size_t n)
         c[k++] = tmp[i++];
 }
 
-/* Append the NFC of s, which is valid UTF-8. */
-static void nfc_span(const char *s, size_t n, r1_buf *out)
+/* Append the NFC of s, which is valid UTF-8 without newer characters. */
+static void nfc_old(const char *s, size_t n, r1_buf *out)
 {
+    if (n == 0)
+        return;
     enum { MAX_DECOMPOSED = 4 }; /* characters of the longest canonical decomposition */
     const utf8proc_option_t options = UTF8PROC_STABLE | UTF8PROC_COMPOSE;
     size_t room = (n + 1) * MAX_DECOMPOSED, k = 0;
@@ -202,6 +221,19 @@ static void nfc_span(const char *s, size_t n, r1_buf *out)
     }
     r1_mem_free(tmp);
     r1_mem_free(c);
+}
+
+static void nfc_span(const char *s, size_t n, r1_buf *out)
+{
+    size_t done = 0;
+    for (size_t i = 0, len; i < n; i += len) {
+        if (!is_newer(get_char(s + i, &len)))
+            continue;
+        nfc_old(s + done, i - done, out);
+        r1_buf_append(out, s + i, len);
+        done = i + len;
+    }
+    nfc_old(s + done, n - done, out);
 }
 
 /* Characters below U+0300 are their own NFC and never join what stands before them; so only spans
@@ -420,12 +452,16 @@ r1_status r1_bpe_add_token(r1_bpe *b, int64_t id, const char *text, size_t n,
     return R1_OK;
 }
 
-/* The slot of a token by its bytes, or the free one where it belongs. */
-static size_t bytes_slot(const r1_bpe *b, const char *s, size_t n)
+/* The slot of a token by its bytes, or the free one where it belongs; *tag goes with the id. */
+static size_t bytes_slot(const r1_bpe *b, const char *s, size_t n, uint32_t *tag)
 {
-    size_t i = hash_bytes(s, n) & (b->by_bytes_room - 1);
-    for (; b->by_bytes[i] != R1_BPE_NONE; i = (i + 1) & (b->by_bytes_room - 1)) {
-        const r1_bpe_token *t = &b->token[b->by_bytes[i]];
+    uint64_t hash = hash_bytes(s, n);
+    size_t i = hash & (b->by_bytes_room - 1);
+    *tag = (uint32_t)(hash >> 32);
+    for (; b->by_bytes[i].id != R1_BPE_NONE; i = (i + 1) & (b->by_bytes_room - 1)) {
+        if (b->by_bytes[i].tag != *tag)
+            continue;
+        const r1_bpe_token *t = &b->token[b->by_bytes[i].id];
         if (t->n == n && memcmp(t->s, s, n) == 0)
             break;
     }
@@ -434,7 +470,8 @@ static size_t bytes_slot(const r1_bpe *b, const char *s, size_t n)
 
 static int32_t find_bytes(const r1_bpe *b, const char *s, size_t n)
 {
-    return (int32_t)b->by_bytes[bytes_slot(b, s, n)]; /* R1_BPE_NONE is -1 */
+    uint32_t tag;
+    return (int32_t)b->by_bytes[bytes_slot(b, s, n, &tag)].id; /* R1_BPE_NONE is -1 */
 }
 
 void r1_bpe_index_tokens(r1_bpe *b)
@@ -442,11 +479,14 @@ void r1_bpe_index_tokens(r1_bpe *b)
     b->by_bytes_room = 64;
     while (b->by_bytes_room < (size_t)b->n_token * 2)
         b->by_bytes_room *= 2;
-    b->by_bytes = R1_NEW_N(uint32_t, b->by_bytes_room);
+    b->by_bytes = R1_NEW_N(r1_bpe_slot, b->by_bytes_room);
     memset(b->by_bytes, 0xFF, b->by_bytes_room * sizeof *b->by_bytes);
-    for (int32_t id = 0; id < b->n_token; id++)
-        if (b->token[id].kind == R1_BPE_BYTES)
-            b->by_bytes[bytes_slot(b, b->token[id].s, b->token[id].n)] = (uint32_t)id;
+    for (int32_t id = 0; id < b->n_token; id++) {
+        const r1_bpe_token *t = &b->token[id];
+        uint32_t tag;
+        if (t->kind == R1_BPE_BYTES)
+            b->by_bytes[bytes_slot(b, t->s, t->n, &tag)] = (r1_bpe_slot){(uint32_t)id, tag};
+    }
     for (int i = 0; i < 256; i++) {
         char byte = (char)i;
         b->byte_id[i] = find_bytes(b, &byte, 1);

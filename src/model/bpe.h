@@ -64,6 +64,11 @@ typedef struct {
 } r1_bpe_map;
 #define R1_BPE_NONE UINT32_MAX
 
+typedef struct {
+    uint32_t id;  /* R1_BPE_NONE = free */
+    uint32_t tag; /* the rest of the hash, so that few others are compared */
+} r1_bpe_slot;
+
 /* Added tokens by their bytes: child = next[node << 8 | byte]. */
 typedef struct {
     r1_bpe_map next;
@@ -88,8 +93,8 @@ typedef struct {
     int32_t unk;        /* for bytes without a token, -1 = they are dropped */
     bool fuse_unk;
 
-    r1_bpe_map pair;    /* left << 32 | right -> rank */
-    uint32_t *by_bytes; /* [by_bytes_room] ids of R1_BPE_BYTES tokens, R1_BPE_NONE = free */
+    r1_bpe_map pair;       /* left << 32 | right -> rank */
+    r1_bpe_slot *by_bytes; /* [by_bytes_room] R1_BPE_BYTES tokens, hashed by their bytes */
     size_t by_bytes_room;
     int32_t byte_id[256]; /* -1 where the vocabulary lacks a byte */
     r1_bpe_trie trie[2];  /* [normalized] */
