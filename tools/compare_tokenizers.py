@@ -4,8 +4,9 @@
 Usage: tools/compare_tokenizers.py R1 [--golden] [--points] [--mb N] [MODEL...]
 MODEL is a directory with a tokenizer.json, or a GGUF file whose tokenizer.ggml.pre is in PRE below;
 from a GGUF file the tokenizer.json that it was made from is put together again.  --golden adds the
-variants of tests/golden/tokenizer.  --points adds a text of all code points.  Prints the first
-differences of each model and exits 1 if there is one.  Needs tokenizers and gguf.
+variants of tests/golden/tokenizer.  --points adds texts of all characters that Python knows; those
+that are newer than the PCRE2 of the system may differ.  Prints the first differences of each model
+and exits 1 if there is one.  Needs tokenizers and gguf.
 """
 import argparse
 import json
@@ -26,7 +27,11 @@ QWEN = {"normalizer": {"type": "NFC"},
         "pre_tokenizer": golden.sequence(golden.split(golden.QWEN), golden.byte_level(False))}
 SMOLLM = {"pre_tokenizer": golden.sequence({"type": "Digits", "individual_digits": True},
                                            golden.byte_level(True))}
-PRE = {"qwen2": QWEN, "deepseek-r1-qwen": QWEN, "smollm": SMOLLM}
+LLAMA3 = {"pre_tokenizer": golden.sequence(golden.split(golden.LLAMA), golden.byte_level(False))}
+DEEPSEEK = {"pre_tokenizer": golden.sequence(*map(golden.split, golden.DEEPSEEK),
+                                             golden.byte_level(False))}
+PRE = {"qwen2": QWEN, "deepseek-r1-qwen": QWEN, "smollm": SMOLLM, "llama-bpe": LLAMA3,
+       "deepseek-v3": DEEPSEEK, "gpt-2": {"pre_tokenizer": golden.byte_level(True)}}
 
 
 def of_gguf(path):
@@ -47,7 +52,7 @@ def of_gguf(path):
                     {} if "normalizer" in PRE[get["pre"]] else {"normalizer": None}),
                 model={"type": "BPE", "dropout": None, "unk_token": None, "fuse_unk": False,
                        "continuing_subword_prefix": None, "end_of_word_suffix": None,
-                       "byte_fallback": False, "ignore_merges": False,
+                       "byte_fallback": False, "ignore_merges": get["pre"] == "llama-bpe",
                        "vocab": {s: i for i, (s, t) in rows if t in (1, 3, 4, 6)},
                        "merges": [tuple(m.split(" ")) for m in get["merges"]]})
 
@@ -102,7 +107,7 @@ def every_point():
     for low in range(0, 0x110000, 0x1000):
         text = ""
         for c in map(chr, range(low, low + 0x1000)):
-            if not "\ud800" <= c <= "\udfff":
+            if unicodedata.category(c) not in ("Cs", "Cn"):
                 text += f"a{c}b {c}{c} 1{c}2\n{c}'s\u0301{c}."
         yield text.encode()
 

@@ -25,6 +25,16 @@ DEEPSEEK = [r"\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+",
             r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|"""
             r"[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
             r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"]
+CODER = [r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+"]
+CASED_LETTERS = (
+    "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-"
+    "ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌ"
+    "ῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-"
+    "ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃")
+LLM = [r"[\r\n]", r"\s?[" + CASED_LETTERS + "]+", r"\s?[!-/:-~！-／：-～‘-‟　-。]+", r"\s+$", CODER[3]]
+UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+TEKKEN = (rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+|[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*|\p{{N}}"
+          r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 PROSE = ["the answer is in the question and the question is in the answer", "L'été où naïve Zoë",
          "中文字符 日本語テキスト 한국어 русский текст", "The sum of the numbers is 42, not 24."]
 
@@ -38,7 +48,10 @@ TEXTS = [
     "ไทย العربية हिन्दी עברית ελληνικά русский", "👍🏽 👩\u200d👩\u200d👧 🇩🇪 ❤️ 𝔘𝔫𝔦",
     "e\u0301 a\u0323\u0302 a\u0302\u0323 q\u0323\u0307 q\u0307\u0323 \u1100\u1161\u11a8 \u212b "
     "\u2126 \ufb01 \u0958 \u0344 \u1e9b\u0323",
-    "\u0301\u0323 alone", "ß İ ı ǅ ſ K", "foo_bar fooBar FOO-bar://x?y=1&z=[2]{3}|4~5`6^7\\8",
+    "\u0301\u0323 alone",
+    "\u0e9a\u0eba\u0323 x\u07fd\u0323 e\u0eba\u0301 e\u0323\u0301"
+    "\u1adf \U00011935\U00011930 \U00011938 e\U0001e08f\u0323\u0301",
+    "ß İ ı ǅ ſ K", "foo_bar fooBar FOO-bar://x?y=1&z=[2]{3}|4~5`6^7\\8",
     "!!!???...---===###\n\n", "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n",
     "<think>\nso 1+1=2\n</think>\n<answer>2</answer>", "a<think>b</think >c<thinking>",
     "x <mask> y  <mask>z<mask>", "[PAD] a[PAD] [PAD]b _[PAD] é[PAD] [PAD]. x[PAD]y [PAD]",
@@ -58,6 +71,10 @@ def token(ident, content, **flags):
 
 def split(pattern):
     return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+
+
+def removed(pattern, invert):
+    return dict(split(pattern), behavior="Removed", invert=invert)
 
 
 def byte_level(use_regex):
@@ -103,6 +120,17 @@ def variants(root):
                   "model": {"ignore_merges": True, "merges": root["model"]["merges"][::2]}},
         "deepseek": {"normalizer": {"type": "Sequence", "normalizers": []},
                      "pre_tokenizer": sequence(*map(split, DEEPSEEK), byte_level(False))},
+        "deepseek-coder": {"pre_tokenizer": sequence(
+            *map(split, CODER), {"type": "Digits", "individual_digits": True}, byte_level(False))},
+        "deepseek-llm": {"pre_tokenizer": sequence(
+            *map(split, LLM), {"type": "Digits", "individual_digits": True}, byte_level(False))},
+        "tekken": {"pre_tokenizer": sequence(split(TEKKEN), byte_level(False)),
+                   "model": {"ignore_merges": True, "merges": root["model"]["merges"][::2]}},
+        "removed": {"pre_tokenizer": sequence(removed(r"[,.]\s*|\p{N}", False),
+                                              removed(QWEN, True), byte_level(False))},
+        "literal": {"pre_tokenizer": sequence(
+            dict(split(""), pattern={"String": "a.b[0]"}), dict(split(""), pattern={"String": " "}),
+            byte_level(False))},
         "flags": dict(qwen, added_tokens=root["added_tokens"] + [
             token(n + 2, "<mask>", lstrip=True), token(n + 3, "[PAD]", single_word=True),
             token(n + 4, "$$$", rstrip=True, lstrip=True), token(n + 5, "cafe\u0301",

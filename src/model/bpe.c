@@ -470,7 +470,7 @@ static size_t bytes_slot(const r1_bpe *b, const char *s, size_t n, uint32_t *tag
 
 static int32_t find_bytes(const r1_bpe *b, const char *s, size_t n)
 {
-    uint32_t tag;
+    uint32_t tag = 0;
     return (int32_t)b->by_bytes[bytes_slot(b, s, n, &tag)].id; /* R1_BPE_NONE is -1 */
 }
 
@@ -483,7 +483,7 @@ void r1_bpe_index_tokens(r1_bpe *b)
     memset(b->by_bytes, 0xFF, b->by_bytes_room * sizeof *b->by_bytes);
     for (int32_t id = 0; id < b->n_token; id++) {
         const r1_bpe_token *t = &b->token[id];
-        uint32_t tag;
+        uint32_t tag = 0;
         if (t->kind == R1_BPE_BYTES)
             b->by_bytes[bytes_slot(b, t->s, t->n, &tag)] = (r1_bpe_slot){(uint32_t)id, tag};
     }
@@ -577,6 +577,9 @@ r1_status r1_bpe_add_merge(r1_bpe *b, const char *left, size_t n_left, const cha
 }
 
 /* ---- Patterns ---------------------------------------------------------------------------- */
+
+/* A character that is newer than PCRE2's Unicode (10.42 has version 14, `tokenizers` 16) has no
+ * category to it, so its neighbours may be split otherwise. */
 
 /* White_Space inside a character class, and its complement.  PCRE2's own \s has one character
  * more (U+180E). */
@@ -915,10 +918,11 @@ static r1_status encode_stage(encoder *e, int stage, const char *s, size_t n)
         encode_piece(e, s, n);
         return R1_OK;
     }
+    const r1_bpe_split *split = &e->b->split[stage];
     size_t done = 0, from = 0, last_end = n + 1;
     while (from <= n) {
         size_t start, end = 0;
-        R1_TRY(next_match(e, &e->b->split[stage], s, n, from, &start, &end));
+        R1_TRY(next_match(e, split, s, n, from, &start, &end));
         if (start > n)
             break;
         if (start == end && start == last_end) {
@@ -929,11 +933,13 @@ static r1_status encode_stage(encoder *e, int stage, const char *s, size_t n)
             from += len;
             continue;
         }
-        R1_TRY(encode_stage(e, stage + 1, s + done, start - done));
-        R1_TRY(encode_stage(e, stage + 1, s + start, end - start));
+        if (!split->drops_gaps)
+            R1_TRY(encode_stage(e, stage + 1, s + done, start - done));
+        if (!split->drops_matches)
+            R1_TRY(encode_stage(e, stage + 1, s + start, end - start));
         done = from = last_end = end;
     }
-    return encode_stage(e, stage + 1, s + done, n - done);
+    return split->drops_gaps ? R1_OK : encode_stage(e, stage + 1, s + done, n - done);
 }
 
 /* ---- Added tokens ------------------------------------------------------------------------ */

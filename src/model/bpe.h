@@ -54,6 +54,7 @@ typedef struct {
     r1_bpe_split_kind kind;
     char *pattern; /* as given for R1_BPE_SPLIT (Oniguruma's syntax), else NULL */
     struct pcre2_real_code_8 *code;
+    bool drops_matches, drops_gaps; /* set after r1_bpe_add_split; else both are kept */
 } r1_bpe_split;
 
 /* Numbers to numbers, open addressing. */

@@ -231,21 +231,40 @@ static r1_status read_normalizer(r1_bpe *b, const json_t *root, const char *subj
     return R1_OK;
 }
 
+/* A text as a pattern. */
+static void put_literal(const char *text, r1_buf *out)
+{
+    for (; *text; text++) {
+        if (strchr("\\^$.|?*+()[]{}", *text))
+            r1_buf_putc(out, '\\');
+        r1_buf_putc(out, *text);
+    }
+}
+
 static r1_status read_split(r1_bpe *b, const json_t *c, const char *subject, r1_err *err)
 {
     const char *behavior = NULL, *pattern;
     bool invert = false;
     R1_TRY(r1_json_str(c, subject, "behavior", &behavior, err));
     R1_TRY(r1_json_bool_opt(c, subject, "invert", &invert, err));
-    if (strcmp(behavior, "Isolated") != 0)
+    bool removed = strcmp(behavior, "Removed") == 0;
+    if (!removed && strcmp(behavior, "Isolated") != 0)
         return unsupported(err, subject, "pre_tokenizer Split behavior", behavior);
-    if (invert)
-        return unsupported(err, subject, "pre_tokenizer Split option", "invert");
     const json_t *kind = json_object_get(c, "pattern");
-    if (!json_object_get(kind, "Regex"))
-        return unsupported(err, subject, "pre_tokenizer Split without", "Regex");
-    R1_TRY(r1_json_str(kind, subject, "Regex", &pattern, err));
-    return r1_bpe_add_split(b, R1_BPE_SPLIT, pattern, subject, err);
+    r1_buf literal;
+    r1_buf_init(&literal, 0);
+    bool text = json_object_get(kind, "String") != NULL;
+    r1_status status = r1_json_str(kind, subject, text ? "String" : "Regex", &pattern, err);
+    if (status == R1_OK && text)
+        put_literal(pattern, &literal);
+    if (status == R1_OK)
+        status = r1_bpe_add_split(b, R1_BPE_SPLIT, text ? literal.data : pattern, subject, err);
+    r1_buf_release(&literal);
+    if (status == R1_OK && removed) {
+        b->split[b->n_split - 1].drops_matches = !invert;
+        b->split[b->n_split - 1].drops_gaps = invert;
+    }
+    return status;
 }
 
 static r1_status read_pre_tokenizer(r1_bpe *b, const json_t *root, const char *subject,
@@ -529,27 +548,73 @@ r1_status r1_tokenizer_open_dir(const char *dir, r1_tokenizer **out, r1_err *err
 /* Token types of GGUF. */
 enum { GGUF_NORMAL = 1, GGUF_UNKNOWN, GGUF_CONTROL, GGUF_USER, GGUF_UNUSED, GGUF_BYTE };
 
-/* GGUF names the pre-tokenizer; the pattern, the normaliser and the options behind the name are
+/* GGUF names the pre-tokenizer; the patterns, the normaliser and the options behind the name are
  * those of the tokenizer.json files that it was made from. */
-static const struct pre {
-    const char *name;
-    struct {
-        r1_bpe_split_kind kind;
-        const char *pattern;
-    } split[2];
-    int n_split;
-    bool nfc, ignore_merges, add_bos;
-} PRE[] = {
-    {"default", {{R1_BPE_GPT2, NULL}}, 1, false, false, false},
-    {"gpt-2", {{R1_BPE_GPT2, NULL}}, 1, false, false, false},
-    {"smollm", {{R1_BPE_DIGITS_EACH, NULL}, {R1_BPE_GPT2, NULL}}, 2, false, false, false},
-#define LLAMA3(digits)                                                   \
+typedef struct {
+    r1_bpe_split_kind kind;
+    const char *pattern;
+} rule;
+
+static const rule GPT2[] = {{R1_BPE_GPT2, NULL}, {0}};
+static const rule DIGITS_GPT2[] = {{R1_BPE_DIGITS_EACH, NULL}, {R1_BPE_GPT2, NULL}, {0}};
+#define CL100K(digits)                                                   \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits \
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-    {"llama-bpe", {{R1_BPE_SPLIT, LLAMA3("\\p{N}{1,3}")}}, 1, false, true, true},
-    {"qwen2", {{R1_BPE_SPLIT, LLAMA3("\\p{N}")}}, 1, true, false, false},
-    {"deepseek-r1-qwen", {{R1_BPE_SPLIT, LLAMA3("\\p{N}")}}, 1, true, false, false},
-#undef LLAMA3
+static const rule LLAMA3[] = {{R1_BPE_SPLIT, CL100K("\\p{N}{1,3}")}, {0}};
+static const rule QWEN2[] = {{R1_BPE_SPLIT, CL100K("\\p{N}")}, {0}};
+static const rule DEEPSEEK_V3[] = {
+    {R1_BPE_SPLIT, "\\p{N}{1,3}"},
+    {R1_BPE_SPLIT, "[一-龥぀-ゟ゠-ヿ]+"},
+    {R1_BPE_SPLIT, "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|"
+                   "[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|"
+                   "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"},
+    {0}};
+static const rule DEEPSEEK_CODER[] = {
+    {R1_BPE_SPLIT, "[\\r\\n]"},    {R1_BPE_SPLIT, "\\s?\\p{L}+"},
+    {R1_BPE_SPLIT, "\\s?\\p{P}+"}, {R1_BPE_SPLIT, "[一-龥ࠀ-一가-퟿]+"},
+    {R1_BPE_DIGITS_EACH, NULL},    {0}};
+/* clang-format off */
+#define CASED_LETTERS \
+    "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-" \
+    "ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌ" \
+    "ῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-" \
+    "ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃"
+/* clang-format on */
+static const rule DEEPSEEK_LLM[] = {{R1_BPE_SPLIT, "[\\r\\n]"},
+                                    {R1_BPE_SPLIT, "\\s?[" CASED_LETTERS "]+"},
+                                    {R1_BPE_SPLIT, "\\s?[!-/:-~！-／：-～‘-‟　-。]+"},
+                                    {R1_BPE_SPLIT, "\\s+$"},
+                                    {R1_BPE_SPLIT, "[一-龥ࠀ-一가-퟿]+"},
+                                    {R1_BPE_DIGITS_EACH, NULL},
+                                    {0}};
+#define UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+static const rule TEKKEN[] = {
+    {R1_BPE_SPLIT,
+     "[^\\r\\n\\p{L}\\p{N}]?" UPPER "*" LOWER "+|[^\\r\\n\\p{L}\\p{N}]?" UPPER "+" LOWER
+     "*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"},
+    {0}};
+
+static const struct pre {
+    const char *name;
+    const rule *rules; /* one with neither kind nor pattern ends them */
+    bool nfc, ignore_merges, add_bos;
+} PRE[] = {
+    {"deepseek-coder", DEEPSEEK_CODER, false, false, false},
+    {"deepseek-llm", DEEPSEEK_LLM, false, false, false},
+    {"deepseek-r1-qwen", QWEN2, true, false, false},
+    {"deepseek-v3", DEEPSEEK_V3, false, false, false},
+    {"default", GPT2, false, false, false},
+    {"gpt-2", GPT2, false, false, false},
+    {"llama-bpe", LLAMA3, false, true, true},
+    {"llama-v3", LLAMA3, false, true, true},
+    {"llama3", LLAMA3, false, true, true},
+    {"qwen2", QWEN2, true, false, false},
+    {"refact", DIGITS_GPT2, false, false, false},
+    {"smaug-bpe", LLAMA3, false, false, false},
+    {"smollm", DIGITS_GPT2, false, false, false},
+    {"starcoder", DIGITS_GPT2, false, false, false},
+    {"tekken", TEKKEN, false, true, true},
 };
 
 /* Control tokens that end a turn or a text in some family of models. */
@@ -633,18 +698,21 @@ static r1_status gguf_pre(r1_tokenizer *t, const r1_gguf *g, const char *subject
         const struct pre *p = &PRE[i];
         if (strlen(p->name) != name.n || memcmp(p->name, name.s, name.n) != 0)
             continue;
-        for (int k = 0; k < p->n_split; k++)
-            R1_TRY(
-                r1_bpe_add_split(&t->bpe, p->split[k].kind, p->split[k].pattern, subject, err));
+        for (const rule *k = p->rules; k->kind != R1_BPE_SPLIT || k->pattern; k++)
+            R1_TRY(r1_bpe_add_split(&t->bpe, k->kind, k->pattern, subject, err));
         t->bpe.nfc = p->nfc;
         t->bpe.ignore_merges = p->ignore_merges;
         t->add_bos = p->add_bos;
         return R1_OK;
     }
-    return r1_fail(err, R1_EUNSUPPORTED,
-                   "%s: tokenizer.ggml.pre '%.*s' is not one of default, gpt-2, smollm, "
-                   "llama-bpe, qwen2, deepseek-r1-qwen",
-                   subject, (int)(name.n < 80 ? name.n : 80), name.s);
+    r1_buf known;
+    r1_buf_init(&known, 0);
+    for (size_t i = 0; i < sizeof PRE / sizeof *PRE; i++)
+        r1_buf_printf(&known, "%s%s", i ? ", " : "", PRE[i].name);
+    r1_fail(err, R1_EUNSUPPORTED, "%s: tokenizer.ggml.pre '%.*s' is not one of %s", subject,
+            (int)(name.n < 80 ? name.n : 80), name.s, known.data);
+    r1_buf_release(&known);
+    return R1_EUNSUPPORTED;
 }
 
 static r1_status gguf_id(const r1_tokenizer *t, const r1_gguf *g, const char *key, int32_t *id,
@@ -843,7 +911,9 @@ static void put_splits(const r1_bpe *b, r1_buf *out)
         case R1_BPE_SPLIT:
             r1_buf_puts(out, "    {\"type\": \"Split\", \"pattern\": {\"Regex\": ");
             r1_json_quote(out, s->pattern, strlen(s->pattern));
-            r1_buf_puts(out, "}, \"behavior\": \"Isolated\", \"invert\": false},\n");
+            r1_buf_printf(out, "}, \"behavior\": \"%s\", \"invert\": %s},\n",
+                          s->drops_matches || s->drops_gaps ? "Removed" : "Isolated",
+                          json_bool(s->drops_gaps));
             break;
         case R1_BPE_DIGITS_EACH:
         case R1_BPE_DIGITS_RUN:

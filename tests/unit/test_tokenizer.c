@@ -119,7 +119,7 @@ static void test_golden(void **state)
     char dir[400];
     temp_dir(dir, sizeof dir);
     json_t *variants = load_cases();
-    assert_int_equal(json_array_size(variants), 11);
+    assert_int_equal(json_array_size(variants), 16);
     for (size_t i = 0; i < json_array_size(variants); i++) {
         const json_t *v = json_array_get(variants, i);
         json_t *root = patched(json_object_get(v, "patch"));
@@ -423,8 +423,20 @@ static void test_gguf(void **state)
     (void)state;
     static const struct {
         const char *pre, *variant;
-    } ROWS[] = {{"gpt-2", "gpt2"},  {"default", "gpt2"},    {"smollm", "smollm"},
-                {"qwen2", "qwen2"}, {"llama-bpe", "llama"}, {"deepseek-r1-qwen", "qwen2"}};
+    } ROWS[] = {{"gpt-2", "gpt2"},
+                {"default", "gpt2"},
+                {"smollm", "smollm"},
+                {"starcoder", "smollm"},
+                {"refact", "smollm"},
+                {"qwen2", "qwen2"},
+                {"deepseek-r1-qwen", "qwen2"},
+                {"llama-bpe", "llama"},
+                {"llama3", "llama"},
+                {"llama-v3", "llama"},
+                {"deepseek-v3", "deepseek"},
+                {"deepseek-coder", "deepseek-coder"},
+                {"deepseek-llm", "deepseek-llm"},
+                {"tekken", "tekken"}};
     json_t *variants = load_cases();
     for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
         const json_t *v = NULL;
@@ -456,10 +468,11 @@ static void test_gguf(void **state)
     json_t *root = load(GOLDEN "/tokenizer.json");
     r1_tokenizer *t;
     r1_err err = {0};
-    assert_int_equal(open_gguf(root, "tekken", "gpt2", &t, &err), R1_EUNSUPPORTED);
-    assert_string_equal(err.msg,
-                        "(memory): tokenizer.ggml.pre 'tekken' is not one of default, gpt-2, "
-                        "smollm, llama-bpe, qwen2, deepseek-r1-qwen");
+    assert_int_equal(open_gguf(root, "falcon", "gpt2", &t, &err), R1_EUNSUPPORTED);
+    assert_string_equal(
+        err.msg, "(memory): tokenizer.ggml.pre 'falcon' is not one of deepseek-coder, "
+                 "deepseek-llm, deepseek-r1-qwen, deepseek-v3, default, gpt-2, llama-bpe, "
+                 "llama-v3, llama3, qwen2, refact, smaug-bpe, smollm, starcoder, tekken");
     assert_int_equal(open_gguf(root, "gpt-2", "llama", &t, &err), R1_EUNSUPPORTED);
     assert_string_equal(err.msg,
                         "(memory): tokenizer.ggml.model is 'llama'; only gpt2 (byte-level "
@@ -516,8 +529,8 @@ static const struct {
     {"{\"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true}}",
      R1_EUNSUPPORTED, "the pre_tokenizer option 'add_prefix_space' " ONLY},
     {"{\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": \"a\"}, "
-     "\"behavior\": \"Removed\"}}",
-     R1_EUNSUPPORTED, "the pre_tokenizer Split behavior 'Removed' " ONLY},
+     "\"behavior\": \"Contiguous\"}}",
+     R1_EUNSUPPORTED, "the pre_tokenizer Split behavior 'Contiguous' " ONLY},
     {SPLIT("a(b"), R1_EUNSUPPORTED, "the pattern 'a(b': missing closing parenthesis"},
     {SPLIT("\\\\w+"), R1_EUNSUPPORTED, "the pattern '\\w+' has an escape other than"},
     {SPLIT("[a[b]]"), R1_EUNSUPPORTED, "has a class within a class"},
