@@ -2,8 +2,20 @@
 """Write tests/golden/quant.h: inputs, and what gguf-py (the `gguf` package) encodes and decodes.
 
 Usage: python3 tools/gen_golden_quant.py > tests/golden/quant.h
+       python3 tools/gen_golden_quant.py --check     compare our encoders with ggml's
+
+Needs numpy, gguf, torch (F8) and llama-cpp-python (ggml's encoders).
 """
+import ctypes
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
 import numpy as np
+from gguf import GGML_QUANT_SIZES
 from gguf import GGMLQuantizationType as T
 from gguf import quants
 
@@ -108,10 +120,112 @@ def emit_decoded():
     print("};")
 
 
-def emit_f8():
+def emit_f8(halves):
     import torch
     y = torch.arange(256, dtype=torch.uint8).view(torch.float8_e4m3fn).to(torch.float32).numpy()
     emit("uint32_t", "golden_f8_e4m3", y.view(np.uint32), 8)
+    q = torch.from_numpy(halves).to(torch.float8_e4m3fn).view(torch.uint8).numpy()
+    emit("uint8_t", "golden_halves_f8", q, 2)
+
+
+# ---- Encoders that search for their scales: how good is ggml's own? ----------------------------
+
+SEARCHED = [T.Q5_0, T.Q5_1, T.IQ4_NL, T.Q2_K, T.Q3_K, T.Q4_K, T.Q5_K, T.Q6_K]
+N_SAMPLES = 64 * 256
+
+
+def samples(heavy):
+    """Bell-shaped: sums of four bytes; with heavy tails: their cubes."""
+    b = np.frombuffer(random_bytes(4 * N_SAMPLES), np.uint8).reshape(-1, 4)
+    x = (b.astype(np.float32).sum(1) - 510) / np.float32(4096)
+    return x * x * x if heavy else x
+
+
+def ggml_encode(lib, qtype, x):
+    block, size = GGML_QUANT_SIZES[qtype]
+    out = np.zeros(x.size // block * size, np.uint8)
+    name = qtype.name[:-2].lower() + "_K" if qtype.name.endswith("_K") else qtype.name.lower()
+    getattr(lib, "quantize_" + name)(
+        x.ctypes.data_as(ctypes.c_void_p), out.ctypes.data_as(ctypes.c_void_p),
+        ctypes.c_int64(x.size // 256), ctypes.c_int64(256), None)
+    return out
+
+
+def squared_error(qtype, q, x):
+    return float(((quants.dequantize(q, qtype).reshape(-1).astype(np.float64) - x) ** 2).sum())
+
+
+def ggml_library():
+    import llama_cpp
+    return ctypes.CDLL(str(pathlib.Path(llama_cpp.__file__).parent / "lib" / "libggml-base.so"))
+
+
+def emit_errors():
+    lib = ggml_library()
+    print(f"enum {{ GOLDEN_SAMPLES = {N_SAMPLES} }};")
+    print("static const struct {")
+    print("    const char *name;")
+    print("    double error[2]; /* sum of squares, of bell-shaped samples and of their cubes */")
+    print("} golden_ggml[] = {")
+    for qtype in SEARCHED:
+        e = [squared_error(qtype, ggml_encode(lib, qtype, x), x)
+             for x in (samples(False), samples(True))]
+        print(f'    {{"{qtype.name}", {{{e[0]:.9g}, {e[1]:.9g}}}}},')
+    print("};")
+
+
+# ---- --check: our encoders, seen by others -------------------------------------------------------
+
+def our_library(folder):
+    """The formats alone, as a shared library."""
+    src = pathlib.Path(__file__).resolve().parent.parent / "src"
+    out = pathlib.Path(folder) / "libquant.so"
+    files = [src / "compute" / f for f in ("quant.c", "kquant.c", "fit.c", "tensor.c")]
+    subprocess.run(["cc", "-std=c11", "-O3", "-D_GNU_SOURCE", "-shared", "-fPIC", f"-I{src}",
+                    f"-I{src.parent / 'include'}", "-o", out, *files, src / "base" / "err.c",
+                    "-Wl,--unresolved-symbols=ignore-all", "-lm"], check=True)
+    return ctypes.CDLL(str(out))
+
+
+def dtype_numbers():
+    """The order of r1_dtype in tensor.h."""
+    header = pathlib.Path(__file__).resolve().parent.parent / "src" / "compute" / "tensor.h"
+    return {name: i for i, name in enumerate(
+        re.findall(r"^    R1_(\w+)[, ]", header.read_text(), re.M))}
+
+
+def check():
+    """What we encode gguf-py decodes as we do; the errors of both, and our speed, are printed."""
+    rng = np.random.default_rng(5)
+    n = 256 * 4000
+    data = {"normal": rng.standard_normal(n), "student3": rng.standard_t(3, n),
+            "laplace": rng.laplace(size=n), "uniform": rng.uniform(-1, 1, n),
+            "tiny": rng.standard_normal(n) * 1e-6, "huge": rng.standard_normal(n) * 1e5}
+    number = dtype_numbers()
+    theirs = ggml_library()
+    print(f"{'':8}" + "".join(f"{name:>20}" for name in data) + "     MB/s")
+    with tempfile.TemporaryDirectory() as folder:
+        ours = our_library(folder)
+        for qtype in SEARCHED:
+            block, size = GGML_QUANT_SIZES[qtype]
+            line, seconds = f"{qtype.name:8}", 0.0
+            for x in data.values():
+                x = x.astype(np.float32)
+                q, y = np.zeros(n // block * size, np.uint8), np.zeros(n, np.float32)
+                at = [a.ctypes.data_as(ctypes.c_void_p) for a in (x, q, y)]
+                start = time.process_time()
+                ours.r1_quant_encode(number[qtype.name], at[0], at[1], ctypes.c_int64(n))
+                seconds += time.process_time() - start
+                ours.r1_quant_decode(number[qtype.name], at[1], at[2], ctypes.c_int64(n))
+                seen = quants.dequantize(q, qtype).reshape(-1)
+                if not np.array_equal(seen.view(np.uint32), y.view(np.uint32)):
+                    raise SystemExit(f"{qtype.name}: gguf-py decodes our blocks to other values")
+                rms = [np.sqrt(e / n) / x.std() for e in (
+                    squared_error(qtype, q, x),
+                    squared_error(qtype, ggml_encode(theirs, qtype, x), x))]
+                line += f"   {rms[0]:7.5f}, {rms[1]:7.5f}"
+            print(f"{line} {n * 4 * len(data) / seconds / 1e6:8.0f}")
+    print("error / standard deviation: ours, ggml's")
 
 
 def main():
@@ -131,8 +245,9 @@ def main():
     emit("uint16_t", "golden_f16", f16.view(np.uint16), 4)
     emit("uint16_t", "golden_bf16", quants.quantize(h, T.BF16).view(np.uint16).reshape(-1), 4)
     emit_decoded()
-    emit_f8()
+    emit_f8(h)
+    emit_errors()
 
 
 if __name__ == "__main__":
-    main()
+    check() if "--check" in sys.argv[1:] else main()

@@ -22,6 +22,8 @@ enum { R1_KQUANT_BLOCK = 256 };
 
 /* y (256) = the block at b. */
 void r1_kquant_decode(r1_dtype dtype, const uint8_t *b, float *y);
+/* b = the block for x (256). */
+void r1_kquant_encode(r1_dtype dtype, const float *x, uint8_t *b);
 
 /* The integer scale and minimum of sub-block j (0..7) of a Q4_K or Q5_K block, from the 12 bytes
  * that follow d and dmin. */

@@ -1,14 +1,16 @@
 /* quant.c: block formats to F32 and back, one element at a time.
  *
- * Encoding follows ggml's quantize_row_*_ref, decoding its dequantize_row_*.  Sums and products
- * that a compiler might fuse stand in separate statements, so every build gives the same bits. */
+ * Decoding follows ggml's dequantize_row_*, and the encoding of Q8_0, Q4_0 and Q4_1 its
+ * quantize_row_*_ref; the other formats search for their scales (fit.h).  Sums and products that a
+ * compiler might fuse stand in separate statements, so every build gives the same bits. */
 #include "compute/quant.h"
-
-#include "compute/kquant.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
+
+#include "compute/fit.h"
+#include "compute/kquant.h"
 
 enum { BLOCK = 32 };
 
@@ -163,6 +165,21 @@ float r1_quant_f8_to_f32(uint8_t q)
     return q & 0x80 ? -f : f;
 }
 
+uint8_t r1_quant_f8_from_f32(float f)
+{
+    uint32_t u = bits_of(f);
+    uint8_t sign = (uint8_t)(u >> 24 & 0x80);
+    u &= 0x7fffffffu;
+    if (u > 0x7f800000u)
+        return sign | 0x7f;
+    if (u < 0x3c800000u) { /* below 2^-6: multiples of 2^-9, the spacing of floats at 2^14 */
+        float shifted = float_of(u) + 0x1p14f;
+        return (uint8_t)(sign | (bits_of(shifted) & 15u));
+    }
+    u += 0x7ffffu + ((u >> 20) & 1);
+    return (uint8_t)(sign | (u >= 0x43f00000u ? 0x7eu : (u >> 20) - (120u << 3)));
+}
+
 void r1_quant_decode(r1_dtype dtype, const void *src, float *dst, int64_t n)
 {
     const r1_dtype_traits *traits = r1_tensor_traits(dtype);
@@ -257,16 +274,65 @@ static void encode_q4_1(const float *x, uint8_t *b)
     }
 }
 
+/* ---- Encoding by search ------------------------------------------------------------------ */
+
+/* Nibbles and fifth bits of q (32). */
+static void put_q5(const int8_t *q, int offset, uint8_t *high, uint8_t *nibbles)
+{
+    memset(high, 0, BLOCK / 8);
+    for (int i = 0; i < BLOCK; i++)
+        high[i / 8] = (uint8_t)(high[i / 8] | (q[i] + offset) >> 4 << i % 8);
+    for (int i = 0; i < BLOCK / 2; i++) {
+        int lo = (q[i] + offset) & 15, hi = (q[i + BLOCK / 2] + offset) & 15;
+        nibbles[i] = (uint8_t)(lo | (hi << 4));
+    }
+}
+
+static void encode_q5_0(const float *x, uint8_t *b)
+{
+    r1_fit_block block;
+    int8_t q[BLOCK];
+    r1_fit_open(&block, x, BLOCK);
+    r1_fit_line line = r1_fit_scale(&block, -16, 15);
+    line.scale = r1_fit_half(line.scale);
+    r1_fit_round(&block, line, -16, 15, q);
+    store_f16(b, line.scale);
+    put_q5(q, 16, b + 2, b + 6);
+}
+
+static void encode_q5_1(const float *x, uint8_t *b)
+{
+    r1_fit_block block;
+    int8_t q[BLOCK];
+    r1_fit_open(&block, x, BLOCK);
+    r1_fit_line line = r1_fit_scale_min(&block, 31, false);
+    line.scale = r1_fit_half(line.scale);
+    line.min = r1_fit_half(line.min);
+    r1_fit_round(&block, line, 0, 31, q);
+    store_f16(b, line.scale);
+    store_f16(b + 2, -line.min);
+    put_q5(q, 0, b + 4, b + 8);
+}
+
+static void encode_iq4_nl(const float *x, uint8_t *b)
+{
+    r1_fit_block block;
+    uint8_t index[BLOCK];
+    r1_fit_open(&block, x, BLOCK);
+    float d = r1_fit_half(r1_fit_codebook(&block, r1_quant_iq4_nl).scale);
+    r1_fit_lookup(&block, r1_quant_iq4_nl, d, index);
+    store_f16(b, d);
+    for (int i = 0; i < BLOCK / 2; i++)
+        b[2 + i] = (uint8_t)(index[i] | index[i + BLOCK / 2] << 4);
+}
+
+/* ---- Any dtype ---------------------------------------------------------------------------- */
+
 static int32_t round_to_i32(float f)
 {
     if (!(f > -0x1p31f))
         return INT32_MIN;
     return f >= 0x1p31f ? INT32_MAX : (int32_t)rintf(f);
-}
-
-bool r1_quant_encodes(r1_dtype dtype)
-{
-    return dtype <= R1_Q4_1 || dtype == R1_I32;
 }
 
 void r1_quant_encode(r1_dtype dtype, const float *src, void *dst, int64_t n)
@@ -287,15 +353,15 @@ void r1_quant_encode(r1_dtype dtype, const float *src, void *dst, int64_t n)
         case R1_Q8_0: encode_q8_0(src + i, b); break;
         case R1_Q4_0: encode_q4_0(src + i, b); break;
         case R1_Q4_1: encode_q4_1(src + i, b); break;
-        case R1_Q5_0:
-        case R1_Q5_1:
+        case R1_Q5_0: encode_q5_0(src + i, b); break;
+        case R1_Q5_1: encode_q5_1(src + i, b); break;
+        case R1_IQ4_NL: encode_iq4_nl(src + i, b); break;
         case R1_Q2_K:
         case R1_Q3_K:
         case R1_Q4_K:
         case R1_Q5_K:
-        case R1_Q6_K:
-        case R1_IQ4_NL:
-        case R1_F8_E4M3: r1_assert(r1_quant_encodes(dtype)); break;
+        case R1_Q6_K: r1_kquant_encode(dtype, src + i, b); break;
+        case R1_F8_E4M3: *b = r1_quant_f8_from_f32(src[i]); break;
         case R1_I32:
             v = round_to_i32(src[i]);
             memcpy(b, &v, sizeof v);

@@ -1,15 +1,15 @@
-/* quant.h: the reference encoding of every block format, scalar and bit-exact with ggml's
+/* quant.h: the reference of every block format, scalar; decoding is bit-exact with ggml's
  * (gguf-py's dequantise).  The kernels are tested against it. */
 #ifndef R1_QUANT_H
 #define R1_QUANT_H
 
 #include "compute/tensor.h"
 
-/* n elements (whole blocks) of any dtype to F32, and back for those that r1_quant_encodes.
- * Encoding rounds to nearest even (F16, BF16) or as ggml's quantize_row_*_ref does (Q8_0, Q4_0,
- * Q4_1). */
+/* n elements (whole blocks) of any dtype to F32 and back.  Encoding rounds to nearest even (F16,
+ * BF16, F8), follows ggml's quantize_row_*_ref (Q8_0, Q4_0, Q4_1) or searches for the scales of
+ * least error (all other block formats; fit.h says what counts).  Those never decode to an
+ * infinity or NaN, whatever the input. */
 void r1_quant_decode(r1_dtype dtype, const void *src, float *dst, int64_t n);
-bool r1_quant_encodes(r1_dtype dtype);
 void r1_quant_encode(r1_dtype dtype, const float *src, void *dst, int64_t n);
 
 static inline float r1_bf16_to_f32(uint16_t h)
@@ -33,7 +33,9 @@ static inline uint16_t r1_bf16_from_f32(float f)
     return (uint16_t)((v.u + (0x7fffu + ((v.u >> 16) & 1))) >> 16);
 }
 
-float r1_quant_f8_to_f32(uint8_t q); /* E4M3 */
+/* E4M3; what lies beyond 448 becomes 448. */
+float r1_quant_f8_to_f32(uint8_t q);
+uint8_t r1_quant_f8_from_f32(float f);
 float r1_quant_f16_to_f32(uint16_t h);
 uint16_t r1_quant_f16_from_f32(float f);
 

@@ -134,8 +134,125 @@ static void every_f8_is_torchs(void **state)
         else
             assert_int_equal(bits(y), golden_f8_e4m3[i]);
     }
+    uint8_t back;
+    for (int i = 0; i < 256; i++) {
+        float y = r1_quant_f8_to_f32((uint8_t)i);
+        r1_quant_encode(R1_F8_E4M3, &y, &back, 1);
+        assert_int_equal(back, i);
+    }
+    for (int i = 0; i < N_HALVES; i++)
+        assert_int_equal(r1_quant_f8_from_f32(of_bits(golden_halves[i])), golden_halves_f8[i]);
+    for (int i = 0; i < 0x7e; i++) { /* half way between neighbours */
+        float lo = r1_quant_f8_to_f32((uint8_t)i), hi = r1_quant_f8_to_f32((uint8_t)(i + 1));
+        float mid = lo + (hi - lo) / 2;
+        assert_int_equal(r1_quant_f8_from_f32(mid), i + (i & 1));
+        assert_int_equal(r1_quant_f8_from_f32(nextafterf(mid, 0)), i);
+        assert_int_equal(r1_quant_f8_from_f32(-nextafterf(mid, 1000)), 0x80 | (i + 1));
+    }
     assert_true(r1_quant_f8_to_f32(0x7e) == 448 && r1_quant_f8_to_f32(0x81) == -0x1p-9f);
 }
+
+/* ---- Formats that search for their scales ------------------------------------------------ */
+
+/* The samples of tools/gen_golden_quant.py. */
+static float *samples(bool heavy)
+{
+    float *x = r1_mem_alloc(GOLDEN_SAMPLES * sizeof *x);
+    uint64_t seed = 1;
+    for (int i = 0; i < GOLDEN_SAMPLES; i++) {
+        int sum = 0;
+        for (int k = 0; k < 4; k++)
+            sum += next_byte(&seed);
+        float v = (float)(sum - 510) / 4096;
+        float square = v * v;
+        x[i] = heavy ? square * v : v;
+    }
+    return x;
+}
+
+/* The encoded bytes summed up: optimised or sanitised, by gcc or clang, they are the same. */
+static const struct {
+    const char *name;
+    uint64_t sum[2];
+} encoded[] = {
+    {"Q5_0", {0xe339534b971ed66b, 0x778b66de12061332}},
+    {"Q5_1", {0x4a9f838f3907323a, 0xe64167db2b7bbc6b}},
+    {"IQ4_NL", {0x7409b9dc4bf1abbb, 0x53b58809730a3a3a}},
+    {"Q2_K", {0x1fb70e5b76d428d1, 0xc489e0910de00d4f}},
+    {"Q3_K", {0xb38776fc4983055b, 0xc42d9d6ffd8a353f}},
+    {"Q4_K", {0x4e207a93d5759794, 0xc8da0cd338543b1d}},
+    {"Q5_K", {0x44ddd1402945bf8e, 0xdfceaf8e9da2d769}},
+    {"Q6_K", {0x92b0faaf699d9237, 0xf75ac4c42eb2e057}},
+};
+
+static void the_search_is_as_good_as_ggmls_and_the_same_in_every_build(void **state)
+{
+    (void)state;
+    enum { N_FORMATS = sizeof golden_ggml / sizeof golden_ggml[0] };
+    assert_int_equal(sizeof encoded / sizeof encoded[0], N_FORMATS);
+    float *y = r1_mem_alloc(GOLDEN_SAMPLES * sizeof *y);
+    for (int heavy = 0; heavy < 2; heavy++) {
+        float *x = samples(heavy);
+        for (int f = 0; f < N_FORMATS; f++) {
+            const r1_dtype dtype = dtype_named(golden_ggml[f].name);
+            const size_t bytes = r1_tensor_bytes(dtype, GOLDEN_SAMPLES);
+            uint8_t *q = r1_mem_alloc(bytes);
+            r1_quant_encode(dtype, x, q, GOLDEN_SAMPLES);
+            r1_quant_decode(dtype, q, y, GOLDEN_SAMPLES);
+            double error = 0;
+            for (int i = 0; i < GOLDEN_SAMPLES; i++) {
+                double off = (double)(x[i] - y[i]);
+                error += off * off;
+            }
+            if (!(error < golden_ggml[f].error[heavy]))
+                fail_msg("%s: squared error %g, ggml's is %g", golden_ggml[f].name, error,
+                         golden_ggml[f].error[heavy]);
+            uint64_t sum = 0xcbf29ce484222325u;
+            for (size_t i = 0; i < bytes; i++)
+                sum = (sum ^ q[i]) * 0x100000001b3u;
+            assert_string_equal(encoded[f].name, golden_ggml[f].name);
+            if (sum != encoded[f].sum[heavy])
+                fail_msg("%s: the encoded bytes sum up to 0x%016llx", golden_ggml[f].name,
+                         (unsigned long long)sum);
+            r1_mem_free(q);
+        }
+        r1_mem_free(x);
+    }
+    r1_mem_free(y);
+}
+
+/* Scales at the limits of F16: smaller weights become coarser, larger ones saturate. */
+static void scales_beyond_f16_are_bounded(void **state)
+{
+    (void)state;
+    static const float sizes[] = {1e-30f, 1e-12f, 1e-7f, 1e-6f, 1e-5f,
+                                  1e5f,   1e7f,   1e20f, 3e38f};
+    float x[MAX_BLOCK], y[MAX_BLOCK];
+    uint8_t q[MAX_BLOCK_BYTES * 8];
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
+        for (size_t f = 0; f < sizeof golden_ggml / sizeof golden_ggml[0]; f++) {
+            const r1_dtype dtype = dtype_named(golden_ggml[f].name);
+            r1_rng rng = r1_rng_init(5, R1_RNG_TEST, s);
+            for (int i = 0; i < MAX_BLOCK; i++)
+                x[i] = (r1_rng_float(&rng) * 2 - 1) * sizes[s];
+            r1_quant_encode(dtype, x, q, MAX_BLOCK);
+            r1_quant_decode(dtype, q, y, MAX_BLOCK);
+            double error = 0, size = 0;
+            for (int i = 0; i < MAX_BLOCK; i++) {
+                assert_true(isfinite(y[i]));
+                double off = (double)x[i] - (double)y[i];
+                error += off * off;
+                size += (double)x[i] * (double)x[i];
+            }
+            if (sizes[s] > 1e-7f && sizes[s] <= 1e5f && error > 0.16 * size)
+                fail_msg("%s of %g: relative error %g", golden_ggml[f].name, (double)sizes[s],
+                         sqrt(error / size));
+            if (sizes[s] <= 1e-7f)
+                assert_true(error <= size + 256 * 0x1p-46);
+        }
+}
+
+/* ---- Plain types ------------------------------------------------------------------------- */
 
 static void halves_round_to_nearest_even(void **state)
 {
@@ -209,17 +326,19 @@ static void plain_types_are_kept(void **state)
 static void wild_values_are_defined(void **state)
 {
     (void)state;
-    float x[32], y[32];
-    uint8_t q[64];
+    float x[MAX_BLOCK], y[MAX_BLOCK];
+    uint8_t q[MAX_BLOCK * 2];
     static const float wild[] = {NAN,      INFINITY, -INFINITY, 3.4e38f,
                                  -3.4e38f, 1e-45f,   -1e-45f,   0};
     for (int trial = 0; trial < 64; trial++) {
         r1_rng rng = r1_rng_init(1, R1_RNG_TEST, (uint64_t)trial);
-        for (int i = 0; i < 32; i++)
+        for (int i = 0; i < MAX_BLOCK; i++)
             x[i] = trial < 8 ? wild[trial] : wild[r1_rng_below(&rng, 8)];
-        for (r1_dtype t = R1_Q8_0; t <= R1_Q4_1; t++) {
-            r1_quant_encode(t, x, q, 32);
-            r1_quant_decode(t, q, y, 32);
+        for (r1_dtype t = R1_Q8_0; t < R1_F8_E4M3; t++) {
+            r1_quant_encode(t, x, q, MAX_BLOCK);
+            r1_quant_decode(t, q, y, MAX_BLOCK);
+            for (int i = 0; t > R1_Q4_1 && i < MAX_BLOCK; i++)
+                assert_true(isfinite(y[i]));
         }
     }
     for (int i = 0; i < 32; i++)
@@ -305,6 +424,8 @@ int main(void)
         cmocka_unit_test(q4_1_is_ggmls),
         cmocka_unit_test(every_format_decodes_as_ggufs),
         cmocka_unit_test(every_f8_is_torchs),
+        cmocka_unit_test(the_search_is_as_good_as_ggmls_and_the_same_in_every_build),
+        cmocka_unit_test(scales_beyond_f16_are_bounded),
         cmocka_unit_test(halves_round_to_nearest_even),
         cmocka_unit_test(every_half_survives),
         cmocka_unit_test(every_tie_goes_to_even),
