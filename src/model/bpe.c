@@ -288,23 +288,31 @@ static uint32_t map_get(const r1_bpe_map *m, uint64_t key)
     return m->room ? m->val[map_slot(m, key)] : R1_BPE_NONE;
 }
 
+/* Room for n items in all. */
+static void map_reserve(r1_bpe_map *m, size_t n)
+{
+    r1_bpe_map old = *m;
+    if (n * 2 <= m->room)
+        return;
+    m->room = old.room ? old.room : 64;
+    while (m->room < n * 2)
+        m->room *= 2;
+    m->key = R1_NEW_N(uint64_t, m->room);
+    m->val = R1_NEW_N(uint32_t, m->room);
+    memset(m->val, 0xFF, m->room * sizeof *m->val);
+    for (size_t i = 0; i < old.room; i++)
+        if (old.val[i] != R1_BPE_NONE) {
+            size_t j = map_slot(m, old.key[i]);
+            m->key[j] = old.key[i];
+            m->val[j] = old.val[i];
+        }
+    r1_mem_free(old.key);
+    r1_mem_free(old.val);
+}
+
 static void map_put(r1_bpe_map *m, uint64_t key, uint32_t val)
 {
-    if (m->n * 2 >= m->room) {
-        r1_bpe_map old = *m;
-        m->room = old.room ? old.room * 2 : 64;
-        m->key = R1_NEW_N(uint64_t, m->room);
-        m->val = R1_NEW_N(uint32_t, m->room);
-        memset(m->val, 0xFF, m->room * sizeof *m->val);
-        for (size_t i = 0; i < old.room; i++)
-            if (old.val[i] != R1_BPE_NONE) {
-                size_t j = map_slot(m, old.key[i]);
-                m->key[j] = old.key[i];
-                m->val[j] = old.val[i];
-            }
-        r1_mem_free(old.key);
-        r1_mem_free(old.val);
-    }
+    map_reserve(m, m->n + 1);
     size_t i = map_slot(m, key);
     m->n += m->val[i] == R1_BPE_NONE;
     m->key[i] = key;
@@ -474,6 +482,17 @@ static int32_t find_bytes(const r1_bpe *b, const char *s, size_t n)
     return (int32_t)b->by_bytes[bytes_slot(b, s, n, &tag)].id; /* R1_BPE_NONE is -1 */
 }
 
+static bool is_bytes(const r1_bpe *b, int32_t id, const char *s, size_t n)
+{
+    return id < b->n_token && b->token[id].kind == R1_BPE_BYTES && b->token[id].n == n &&
+           memcmp(b->token[id].s, s, n) == 0;
+}
+
+void r1_bpe_expect(r1_bpe *b, size_t merges)
+{
+    map_reserve(&b->pair, merges < R1_BPE_MAX_IDS ? merges : R1_BPE_MAX_IDS);
+}
+
 void r1_bpe_index_tokens(r1_bpe *b)
 {
     b->by_bytes_room = 64;
@@ -553,16 +572,21 @@ int32_t r1_bpe_find(const r1_bpe *b, const char *s, size_t n)
 r1_status r1_bpe_add_merge(r1_bpe *b, const char *left, size_t n_left, const char *right,
                            size_t n_right, const char *subject, r1_err *err)
 {
-    char *bytes = r1_mem_alloc(n_left + n_right + 1);
+    char few[256], *bytes = few;
+    if (n_left + n_right > sizeof few)
+        bytes = r1_mem_alloc(n_left + n_right);
     r1_bpe_merge m = {-1, -1, -1};
     size_t nl = 0, nr = 0;
     if (from_alphabet(left, n_left, bytes, &nl) &&
         from_alphabet(right, n_right, bytes + nl, &nr)) {
         m.left = find_bytes(b, bytes, nl);
         m.right = find_bytes(b, bytes + nl, nr);
-        m.id = find_bytes(b, bytes, nl + nr);
+        /* Most vocabularies have the results of merges one after the other. */
+        int32_t next = b->n_merge ? b->merge[b->n_merge - 1].id + 1 : 0;
+        m.id = is_bytes(b, next, bytes, nl + nr) ? next : find_bytes(b, bytes, nl + nr);
     }
-    r1_mem_free(bytes);
+    if (bytes != few)
+        r1_mem_free(bytes);
     if (m.left < 0 || m.right < 0 || m.id < 0)
         return r1_fail(err, R1_EFORMAT,
                        "%s: merge %zu ('%.*s' '%.*s'): the vocabulary lacks %s", subject,

@@ -110,6 +110,8 @@ r1_status r1_bpe_add_token(r1_bpe *b, int64_t id, const char *text, size_t n,
                            const char *subject, r1_err *err);
 void r1_bpe_index_tokens(r1_bpe *b);
 r1_status r1_bpe_add_added(r1_bpe *b, const r1_bpe_added *a, const char *subject, r1_err *err);
+/* Make room for so many merges at once. */
+void r1_bpe_expect(r1_bpe *b, size_t merges);
 /* left and right are written in the byte alphabet. */
 r1_status r1_bpe_add_merge(r1_bpe *b, const char *left, size_t n_left, const char *right,
                            size_t n_right, const char *subject, r1_err *err);

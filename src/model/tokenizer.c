@@ -138,6 +138,7 @@ static r1_status read_merges(r1_bpe *b, const json_t *model, const char *subject
     json_t *list = json_object_get(model, "merges");
     if (!json_is_array(list))
         return r1_fail(err, R1_EFORMAT, "%s: model.merges is not an array", subject);
+    r1_bpe_expect(b, json_array_size(list));
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *m = json_array_get(list, i);
         const json_t *left = json_array_get(m, 0), *right = json_array_get(m, 1);
@@ -683,6 +684,7 @@ static r1_status gguf_vocab(r1_bpe *b, const r1_gguf *g, const char *subject, r1
     r1_bpe_index_tokens(b);
     R1_TRY(gguf_tokens(b, tokens, types, true, subject, err));
     const uint8_t *cursor = merges->at;
+    r1_bpe_expect(b, merges->count);
     for (uint64_t i = 0; i < merges->count; i++) {
         r1_gguf_str s = r1_gguf_next_str(&cursor);
         R1_TRY(add_merge_line(b, s.s, s.n, subject, err));
