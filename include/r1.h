@@ -101,6 +101,8 @@ typedef struct {
     float min_p;          /* 0 = off */
     float repeat_penalty; /* 1 = off; over the last repeat_last tokens */
     int repeat_last;      /* tokens */
+    /* Taken off the logits of tokens that the completion has: once, and for each time.  0 = off */
+    float presence_penalty, frequency_penalty;
     uint64_t seed;  /* the token at (seed, sample index, position) depends on nothing else */
     int max_tokens; /* new tokens; 0 = to the end of the context */
     const char *const *stop; /* stop strings, stop[n_stop] of them; borrowed */

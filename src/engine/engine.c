@@ -617,10 +617,10 @@ static void choose_range(void *ud, int thread, int64_t begin, int64_t end)
     for (int64_t i = begin; i < end; i++) {
         choice *c = &all->c[i];
         const r1_request *q = &c->s->j->q;
-        c->id =
-            r1_sampler_choose(all->e->samplers[thread], c->logits, all->e->n_tokens,
-                              &q->sampling, c->s->ids != NULL ? c->s->ids : q->prompt, c->at,
-                              q->sequence + (uint64_t)c->s->index, (uint64_t)c->at, &c->lp);
+        c->id = r1_sampler_choose(all->e->samplers[thread], c->logits, all->e->n_tokens,
+                                  &q->sampling, c->s->ids != NULL ? c->s->ids : q->prompt,
+                                  c->at, c->at - q->n_prompt,
+                                  q->sequence + (uint64_t)c->s->index, (uint64_t)c->at, &c->lp);
     }
 }
 

@@ -24,7 +24,8 @@ enum {
 struct r1_sampler {
     const r1_scan_kernels *k;
     int vocab;
-    float *logits;     /* (V) with the repetition penalty applied */
+    float *logits;     /* (V) with the penalties applied */
+    int32_t *times;    /* (V) zero, but while penalties are counted */
     float *weight;     /* (V) */
     double *block_sum; /* (V/R1_SCAN_BLOCK) */
     int32_t *kept;     /* (V) ids that truncation has left */
@@ -60,6 +61,7 @@ r1_status r1_sampler_open(int vocab, r1_isa isa, r1_sampler **out, r1_err *err)
     s->k = kernels_of(isa);
     s->vocab = vocab;
     s->logits = R1_NEW_N(float, vocab);
+    s->times = R1_NEW_N(int32_t, vocab);
     s->weight = R1_NEW_N(float, vocab);
     s->block_sum = R1_NEW_N(double, blocks_of(vocab));
     s->kept = R1_NEW_N(int32_t, vocab);
@@ -73,6 +75,7 @@ void r1_sampler_close(r1_sampler *s)
     if (s == NULL)
         return;
     r1_mem_free(s->logits);
+    r1_mem_free(s->times);
     r1_mem_free(s->weight);
     r1_mem_free(s->block_sum);
     r1_mem_free(s->kept);
@@ -99,6 +102,12 @@ r1_status r1_sampler_check(const r1_sampling *o, r1_err *err)
     if (!(o->repeat_penalty >= 0.1f && o->repeat_penalty <= 10))
         return r1_fail(err, R1_EARG, "sampling: repeat_penalty %g must be 0.1..10 (1 is off)",
                        (double)o->repeat_penalty);
+    if (!(o->presence_penalty >= -2 && o->presence_penalty <= 2))
+        return r1_fail(err, R1_EARG, "sampling: presence_penalty %g must be -2..2 (0 is off)",
+                       (double)o->presence_penalty);
+    if (!(o->frequency_penalty >= -2 && o->frequency_penalty <= 2))
+        return r1_fail(err, R1_EARG, "sampling: frequency_penalty %g must be -2..2 (0 is off)",
+                       (double)o->frequency_penalty);
     if (o->repeat_last < 0)
         return r1_fail(err, R1_EARG, "sampling: repeat_last %d must be 0 or more",
                        o->repeat_last);
@@ -354,10 +363,17 @@ static int32_t draw_kept(const r1_sampler *s, int kept, float u)
 
 /* ---- The choice -------------------------------------------------------------------------- */
 
-/* The logits with the penalty on recent tokens: positive ones divided, negative ones multiplied.
- * It starts from the given logits each time, so a repeated token is not penalised twice. */
+static bool is_penalised(const r1_sampling *o)
+{
+    return (o->repeat_penalty != 1 && o->repeat_last > 0) || o->presence_penalty != 0 ||
+           o->frequency_penalty != 0;
+}
+
+/* The logits with the penalties.  That on recent tokens divides positive ones and multiplies
+ * negative ones; it starts from the given logits each time, so a repeated token is not penalised
+ * twice.  The others count the tokens of the completion. */
 static const float *penalise(r1_sampler *s, const float *logits, int n, const r1_sampling *o,
-                             const int32_t *recent, int n_recent)
+                             const int32_t *recent, int n_recent, int n_new)
 {
     memcpy(s->logits, logits, (size_t)n * sizeof *logits);
     int first = n_recent > o->repeat_last ? n_recent - o->repeat_last : 0;
@@ -367,19 +383,31 @@ static const float *penalise(r1_sampler *s, const float *logits, int n, const r1
             s->logits[id] = logits[id] > 0 ? logits[id] / o->repeat_penalty
                                            : logits[id] * o->repeat_penalty;
     }
+    if (o->presence_penalty == 0 && o->frequency_penalty == 0)
+        return s->logits;
+    for (int i = n_recent - n_new; i < n_recent; i++)
+        if (recent[i] >= 0 && recent[i] < n)
+            s->times[recent[i]]++;
+    for (int i = n_recent - n_new; i < n_recent; i++) {
+        int32_t id = recent[i];
+        if (id < 0 || id >= n || s->times[id] == 0)
+            continue;
+        s->logits[id] -= o->presence_penalty + (float)s->times[id] * o->frequency_penalty;
+        s->times[id] = 0;
+    }
     return s->logits;
 }
 
 int32_t r1_sampler_choose(r1_sampler *s, const float *logits, int n_tokens,
-                          const r1_sampling *o, const int32_t *recent, int n_recent,
+                          const r1_sampling *o, const int32_t *recent, int n_recent, int n_new,
                           uint64_t sequence, uint64_t position, float *lp)
 {
     int vocab = s->vocab, n = n_tokens < vocab ? n_tokens : vocab;
     r1_assert(n >= 1);
     bool greedy = o->temperature <= 0;
-    bool penalty = o->repeat_penalty != 1 && o->repeat_last > 0 && n_recent > 0;
+    bool penalty = n_recent > 0 && is_penalised(o);
     float inv_t = greedy ? 1 : 1 / o->temperature;
-    const float *x = penalty ? penalise(s, logits, n, o, recent, n_recent) : logits;
+    const float *x = penalty ? penalise(s, logits, n, o, recent, n_recent, n_new) : logits;
 
     int32_t id = 0;
     float top; /* of what may be chosen */

@@ -14,11 +14,12 @@ void r1_sampler_close(r1_sampler *s);
 r1_status r1_sampler_check(const r1_sampling *o, r1_err *err);
 
 /* Choose from logits (V), ids >= n_tokens are never chosen (padding rows of the embedding).
- * recent[n_recent]: tokens so far, for the repetition penalty.  The choice is a function of
- * (logits, options, sequence, position) alone.  *lp = log p(token) under softmax(logits /
- * temperature) over the whole vocabulary, before truncation and penalties (greedy: T = 1). */
+ * recent[n_recent]: tokens so far, for the penalties; the last n_new of them are the completion's.
+ * The choice is a function of (logits, options, recent, sequence, position) alone.
+ * *lp = log p(token) under softmax(logits / temperature) over the whole vocabulary, before
+ * truncation and penalties (greedy: T = 1). */
 int32_t r1_sampler_choose(r1_sampler *s, const float *logits, int n_tokens,
-                          const r1_sampling *o, const int32_t *recent, int n_recent,
+                          const r1_sampling *o, const int32_t *recent, int n_recent, int n_new,
                           uint64_t sequence, uint64_t position, float *lp);
 
 #endif

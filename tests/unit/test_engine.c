@@ -624,6 +624,8 @@ static void crowd(r1_request q[CROWD], int32_t ids[CROWD][50], r1_completion out
     }
     q[3].sampling.repeat_penalty = 1.2f;
     q[3].sampling.repeat_last = 10;
+    q[5].sampling.frequency_penalty = 0.05f;
+    q[5].sampling.presence_penalty = 0.3f;
 }
 
 /* What ids of the crowd are, by a run with room for everybody. */

@@ -25,7 +25,7 @@ static r1_sampler *sampler(int vocab)
 static int32_t choose(r1_sampler *s, const float *x, int n, const r1_sampling *o,
                       uint64_t position, float *lp)
 {
-    return r1_sampler_choose(s, x, n, o, NULL, 0, 0, position, lp);
+    return r1_sampler_choose(s, x, n, o, NULL, 0, 0, 0, position, lp);
 }
 
 /* log softmax(x / t)[id] in double. */
@@ -255,10 +255,10 @@ static void repetition_penalty(void **state)
     o.repeat_last = 64;
     r1_sampler *s = sampler(4);
     float lp;
-    assert_int_equal(r1_sampler_choose(s, x, 4, &o, recent, 5, 0, 0, &lp), 1);
+    assert_int_equal(r1_sampler_choose(s, x, 4, &o, recent, 5, 0, 0, 0, &lp), 1);
     assert_true(fabs((double)lp - reference_lp(x, 4, 1, 1)) < 1e-6); /* before penalties */
     o.repeat_last = 2; /* token 0 is out of the window */
-    assert_int_equal(r1_sampler_choose(s, x, 4, &o, recent, 5, 0, 0, NULL), 0);
+    assert_int_equal(r1_sampler_choose(s, x, 4, &o, recent, 5, 0, 0, 0, NULL), 0);
     r1_sampler_close(s);
 
     /* The distribution: 2/2, 1.5, -1*2, 0 */
@@ -270,9 +270,37 @@ static void repetition_penalty(void **state)
     s = sampler(4);
     int count[4] = {0};
     for (int i = 0; i < 20000; i++)
-        count[r1_sampler_choose(s, x, 4, &o, recent, 5, 0, (uint64_t)i, NULL)]++;
+        count[r1_sampler_choose(s, x, 4, &o, recent, 5, 0, 0, (uint64_t)i, NULL)]++;
     for (int i = 0; i < 4; i++)
         assert_true(fabs(count[i] - 20000 * p[i]) < 5 * sqrt(20000 * p[i]));
+    r1_sampler_close(s);
+}
+
+/* The prompt's tokens are not counted; a token that came three times loses three times as much. */
+static void penalties_of_the_completion(void **state)
+{
+    (void)state;
+    const float x[5] = {5, 4.8f, 4.6f, 4.4f, 4.2f};
+    const int32_t recent[8] = {0, 0, 4, 0, 1, 0, 2, 0};
+    r1_sampler *s = sampler(5);
+    r1_sampling o = plain;
+    o.temperature = 0;
+    float lp;
+    for (int again = 0; again < 2; again++) { /* nothing stays counted */
+        o.presence_penalty = o.frequency_penalty = 0;
+        assert_int_equal(r1_sampler_choose(s, x, 5, &o, recent, 8, 6, 0, 0, &lp), 0);
+        o.presence_penalty = 0.1f; /* 4.9 against 4.7, */
+        assert_int_equal(r1_sampler_choose(s, x, 5, &o, recent, 8, 5, 0, 0, &lp), 0);
+        o.frequency_penalty = 0.15f; /* 4.45 against 4.55, */
+        assert_int_equal(r1_sampler_choose(s, x, 5, &o, recent, 8, 5, 0, 0, &lp), 1);
+        o.presence_penalty = 0.3f; /* 4.25, 4.35 and 4.15 against 4.4, which did not come */
+        assert_int_equal(r1_sampler_choose(s, x, 5, &o, recent, 8, 5, 0, 0, &lp), 3);
+        assert_true(fabs((double)lp - reference_lp(x, 5, 1, 3)) < 1e-5);
+        assert_int_equal(r1_sampler_choose(s, x, 5, &o, recent, 8, 0, 0, 0, &lp), 0);
+        o.frequency_penalty = 0;
+        o.presence_penalty = -0.5f; /* liked */
+        assert_int_equal(r1_sampler_choose(s, x, 5, &o, recent, 7, 1, 0, 0, &lp), 2);
+    }
     r1_sampler_close(s);
 }
 
@@ -323,16 +351,17 @@ static void determinism(void **state)
         r1_sampling o = plain;
         o.top_p = i % 2 ? 0.9f : 1;
         float lp, lp2;
-        int id = r1_sampler_choose(a, x, V, &o, NULL, 0, 5, (uint64_t)i, &lp);
+        int id = r1_sampler_choose(a, x, V, &o, NULL, 0, 0, 5, (uint64_t)i, &lp);
         /* Another scratch with another past: the same choice. */
-        r1_sampler_choose(b, y, V, &o, NULL, 0, 9, (uint64_t)(7 * i), NULL);
-        assert_int_equal(id, r1_sampler_choose(b, x, V, &o, NULL, 0, 5, (uint64_t)i, &lp2));
+        r1_sampler_choose(b, y, V, &o, NULL, 0, 0, 9, (uint64_t)(7 * i), NULL);
+        assert_int_equal(id, r1_sampler_choose(b, x, V, &o, NULL, 0, 0, 5, (uint64_t)i, &lp2));
         assert_memory_equal(&lp, &lp2, sizeof lp);
         differ_position +=
-            id != r1_sampler_choose(a, x, V, &o, NULL, 0, 5, 1000 + (uint64_t)i, NULL);
-        differ_sequence += id != r1_sampler_choose(a, x, V, &o, NULL, 0, 6, (uint64_t)i, NULL);
+            id != r1_sampler_choose(a, x, V, &o, NULL, 0, 0, 5, 1000 + (uint64_t)i, NULL);
+        differ_sequence +=
+            id != r1_sampler_choose(a, x, V, &o, NULL, 0, 0, 6, (uint64_t)i, NULL);
         o.seed++;
-        differ_seed += id != r1_sampler_choose(a, x, V, &o, NULL, 0, 5, (uint64_t)i, NULL);
+        differ_seed += id != r1_sampler_choose(a, x, V, &o, NULL, 0, 0, 5, (uint64_t)i, NULL);
     }
     assert_true(differ_position > 150 && differ_sequence > 150 && differ_seed > 150);
     r1_sampler_close(a);
@@ -395,7 +424,7 @@ static void checks(void **state)
         {plain, "temperature"}, {plain, "temperature"}, {plain, "top_k"},
         {plain, "top_p"},       {plain, "top_p"},       {plain, "min_p"},
         {plain, "repeat_pen"},  {plain, "repeat_last"}, {plain, "max_tokens"},
-        {plain, "stop"},
+        {plain, "stop"},        {plain, "presence_"},   {plain, "frequency_"},
     };
     const char *stop[1] = {""};
     bad[0].o.temperature = -1;
@@ -409,6 +438,8 @@ static void checks(void **state)
     bad[8].o.max_tokens = -1;
     bad[9].o.stop = stop;
     bad[9].o.n_stop = 1;
+    bad[10].o.presence_penalty = NAN;
+    bad[11].o.frequency_penalty = -2.5f;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         r1_err err = {0};
         assert_int_equal(r1_sampler_check(&bad[i].o, &err), R1_EARG);
@@ -430,6 +461,7 @@ int main(void)
         cmocka_unit_test(min_p),
         cmocka_unit_test(truncation_of_a_large_vocabulary),
         cmocka_unit_test(repetition_penalty),
+        cmocka_unit_test(penalties_of_the_completion),
         cmocka_unit_test(lp_is_of_the_whole_vocabulary),
         cmocka_unit_test(padding_rows_are_never_chosen),
         cmocka_unit_test(determinism),
