@@ -510,7 +510,7 @@ static r1_status exec_captured(interp *in, scope *s, const node *n)
     R1_TRY(eval(in, s, n->b, &v));
     if (n->kind == R1_JN_SET_BLOCK)
         return assign(in, s, n->a, v);
-    R1_TRY(r1_jinja_value_str(&in->run, v, &v));
+    R1_TRY(r1_jinja_text_str(&in->run, v, &v));
     return write_text(in, v.s, v.n);
 }
 
@@ -524,7 +524,7 @@ static r1_status exec_call_block(interp *in, scope *s, const node *n)
     a.kw[a.nkw++] = make_macro(in, s, n->b);
     in->run.line = n->line;
     R1_TRY(call(in, callee, &a, &v));
-    R1_TRY(r1_jinja_value_str(&in->run, v, &v));
+    R1_TRY(r1_jinja_text_str(&in->run, v, &v));
     return write_text(in, v.s, v.n);
 }
 
@@ -544,7 +544,7 @@ static r1_status exec_print(interp *in, scope *s, const node *n)
     val v;
     R1_TRY(eval(in, s, n->a, &v));
     in->run.line = n->line;
-    R1_TRY(r1_jinja_value_str(&in->run, v, &v));
+    R1_TRY(r1_jinja_text_str(&in->run, v, &v));
     return write_text(in, v.s, v.n);
 }
 

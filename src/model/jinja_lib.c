@@ -327,7 +327,7 @@ static r1_status fn_dict(run *r, const call *c, val *out)
 
 static r1_status fn_raise(run *r, const call *c, val *out)
 {
-    R1_TRY(r1_jinja_value_str(r, c->a[0], out));
+    R1_TRY(r1_jinja_text_str(r, c->a[0], out));
     return r1_jinja_value_fail(r, R1_EARG, "%.*s", (int)(out->n < 400 ? out->n : 400), out->s);
 }
 
@@ -339,7 +339,7 @@ static r1_status fn_strftime(run *r, const call *c, val *out)
     char padded[256], text[1024];
     time_t now = time(NULL);
     struct tm parts;
-    R1_TRY(r1_jinja_value_str(r, c->a[0], &format));
+    R1_TRY(r1_jinja_text_str(r, c->a[0], &format));
     if (format.n + 2 > sizeof padded || memchr(format.s, 0, format.n) ||
         (!r->now && !localtime_r(&now, &parts)))
         FAIL(r, "strftime_now: the format is too long");
@@ -425,12 +425,12 @@ static r1_status f_tojson(run *r, const call *c, val *out)
         how.item_separator = two->v[0];
         how.key_separator = two->v[1];
     }
-    return r1_jinja_value_to_json(r, c->self, &how, out);
+    return r1_jinja_text_json(r, c->self, &how, out);
 }
 
 static r1_status f_string(run *r, const call *c, val *out)
 {
-    return r1_jinja_value_str(r, c->self, out);
+    return r1_jinja_text_str(r, c->self, out);
 }
 
 /* A value that Python refuses to convert at all, rather than taking the default. */
@@ -735,12 +735,12 @@ static r1_status f_join(run *r, const call *c, val *out)
     R1_TRY(r1_jinja_value_iterate(r, c->self, &items));
     R1_TRY(r1_jinja_value_seq(r, R1_JV_LIST, items->n, &texts));
     if (!r1_jinja_lib_absent(c->a[0]))
-        R1_TRY(r1_jinja_value_str(r, c->a[0], &d));
+        R1_TRY(r1_jinja_text_str(r, c->a[0], &d));
     for (size_t i = 0; i < items->n; i++) {
         val item = items->v[i];
         if (!r1_jinja_lib_absent(c->a[1]) && c->a[1].kind != R1_JV_NONE)
             R1_TRY(follow(r, items->v[i], c->a[1], absent, &item));
-        R1_TRY(r1_jinja_value_str(r, item, &texts.seq->v[i]));
+        R1_TRY(r1_jinja_text_str(r, item, &texts.seq->v[i]));
     }
     return r1_jinja_str_join(r, d, texts.seq, out);
 }
@@ -999,7 +999,7 @@ r1_status r1_jinja_lib_test(run *r, val name, val v, const args *in, bool *out)
         FAIL(r, "the test '%s' takes %d arguments, %zu given", tests[i].name,
              kind >= IS_DIVISIBLE, in->npos + in->nkw);
     if (kind == IS_LOWER || kind == IS_UPPER) {
-        R1_TRY(r1_jinja_value_str(r, v, &v));
+        R1_TRY(r1_jinja_text_str(r, v, &v));
         *out = r1_jinja_str_is_case(v, kind == IS_UPPER);
         return r1_jinja_value_charge(r, v.n / 8);
     }

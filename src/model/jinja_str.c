@@ -342,7 +342,7 @@ static r1_status str_replace(run *r, const call *c, val *out)
     R1_TRY(want_str(r, c->a[0], "replace's old text", c->a[0], &from));
     R1_TRY(want_str(r, c->a[1], "replace's new text", c->a[1], &to));
     R1_TRY(want_int(r, c->a[2], "replace's count", -1, &limit));
-    R1_TRY(r1_jinja_value_escape(r, to, c->self.safe, &to));
+    R1_TRY(r1_jinja_text_escape(r, to, c->self.safe, &to));
     R1_TRY(replace(r, c->self, from, to, limit, out));
     out->safe = c->self.safe;
     return R1_OK;
@@ -421,7 +421,7 @@ r1_status r1_jinja_str_lower(run *r, val s, val *out)
 static r1_status str_case(run *r, const call *c, val *out)
 {
     val s;
-    R1_TRY(r1_jinja_value_str(r, c->self, &s)); /* as a filter, of any value */
+    R1_TRY(r1_jinja_text_str(r, c->self, &s)); /* as a filter, of any value */
     return recase(r, s, c->how, out);
 }
 
@@ -557,12 +557,12 @@ static r1_status format_field(run *r, const call *c, val name, size_t *next, val
         i = -1;
     for (size_t k = 0; i < 0 && k < c->in->nkw; k++) {
         if (c->in->names[k].n == name.n && memcmp(c->in->names[k].s, name.s, name.n) == 0)
-            return r1_jinja_value_str(r, c->in->kw[k], out);
+            return r1_jinja_text_str(r, c->in->kw[k], out);
     }
     if (i < 0 || (uint64_t)i >= c->in->npos)
         FAIL(r, "format: no argument for {%.*s}; only names and numbers can stand there",
              (int)(name.n < 60 ? name.n : 60), name.s);
-    return r1_jinja_value_str(r, c->in->pos[i], out);
+    return r1_jinja_text_str(r, c->in->pos[i], out);
 }
 
 static r1_status format_into(run *r, const call *c, r1_buf *b)
@@ -583,7 +583,7 @@ static r1_status format_into(run *r, const call *c, r1_buf *b)
                 FAIL(r, "format: a single brace");
             size_t close = (size_t)(end - s.s);
             R1_TRY(format_field(r, c, part(s, at + 1, close), &next, &v));
-            R1_TRY(r1_jinja_value_escape(r, v, s.safe, &v));
+            R1_TRY(r1_jinja_text_escape(r, v, s.safe, &v));
             R1_TRY(r1_jinja_value_charge(r, v.n / 64));
             r1_buf_append(b, v.s, v.n);
             at = close;
@@ -610,8 +610,8 @@ static r1_status str_format(run *r, const call *c, val *out)
 /* Text that is HTML already, or (c->how) becomes it. */
 static r1_status filter_safe(run *r, const call *c, val *out)
 {
-    R1_TRY(r1_jinja_value_str(r, c->self, out));
-    R1_TRY(r1_jinja_value_escape(r, *out, c->how, out));
+    R1_TRY(r1_jinja_text_str(r, c->self, out));
+    R1_TRY(r1_jinja_text_escape(r, *out, c->how, out));
     out->safe = true;
     return R1_OK;
 }
@@ -619,7 +619,7 @@ static r1_status filter_safe(run *r, const call *c, val *out)
 static r1_status filter_trim(run *r, const call *c, val *out)
 {
     val v = c->self;
-    R1_TRY(r1_jinja_value_str(r, v, &v));
+    R1_TRY(r1_jinja_text_str(r, v, &v));
     return strip(r, v, c->a[0], BOTH, out);
 }
 
@@ -628,9 +628,9 @@ static r1_status filter_replace(run *r, const call *c, val *out)
     val v = c->self;
     val from, to;
     int64_t limit;
-    R1_TRY(r1_jinja_value_str(r, v, &v));
-    R1_TRY(r1_jinja_value_str(r, c->a[0], &from));
-    R1_TRY(r1_jinja_value_str(r, c->a[1], &to));
+    R1_TRY(r1_jinja_text_str(r, v, &v));
+    R1_TRY(r1_jinja_text_str(r, c->a[0], &from));
+    R1_TRY(r1_jinja_text_str(r, c->a[1], &to));
     R1_TRY(want_int(r, c->a[2], "replace's count", -1, &limit));
     return replace(r, v, from, to, limit, out);
 }

@@ -150,22 +150,7 @@ r1_status r1_jinja_value_item(r1_jinja_run *r, r1_jinja_val v, r1_jinja_val key,
 r1_status r1_jinja_value_slice(r1_jinja_run *r, r1_jinja_val v, const r1_jinja_val *part,
                                r1_jinja_val *out);
 
-/* ---- Text -------------------------------------------------------------------------------- */
-/* str(v) as a string value. */
-r1_status r1_jinja_value_str(r1_jinja_run *r, r1_jinja_val v, r1_jinja_val *out);
-
-typedef struct {
-    r1_jinja_val indent; /* None, a number of spaces or a string */
-    r1_jinja_val item_separator, key_separator;
-    bool ascii, sort_keys;
-} r1_jinja_json;
-r1_status r1_jinja_value_to_json(r1_jinja_run *r, r1_jinja_val v, const r1_jinja_json *how,
-                                 r1_jinja_val *out);
-
-/* A string as HTML, where `as_html` and it is not yet. */
-r1_status r1_jinja_value_escape(r1_jinja_run *r, r1_jinja_val v, bool as_html,
-                                r1_jinja_val *out);
-
+/* ---- Characters -------------------------------------------------------------------------- */
 /* *at = where needle begins in hay at or after byte `from` (the last such place if last), or
  * R1_JINJA_NOWHERE. */
 #define R1_JINJA_NOWHERE ((size_t)-1)
@@ -177,5 +162,21 @@ r1_status r1_jinja_value_find(r1_jinja_run *r, r1_jinja_val hay, size_t from,
 size_t r1_jinja_value_char(char c);
 /* Characters in n bytes. */
 size_t r1_jinja_value_chars(const char *s, size_t n);
+
+/* ---- Text: jinja_text.c ------------------------------------------------------------------ */
+/* str(v) as a string value. */
+r1_status r1_jinja_text_str(r1_jinja_run *r, r1_jinja_val v, r1_jinja_val *out);
+
+typedef struct {
+    r1_jinja_val indent; /* None, a number of spaces or a string */
+    r1_jinja_val item_separator, key_separator;
+    bool ascii, sort_keys;
+} r1_jinja_json;
+r1_status r1_jinja_text_json(r1_jinja_run *r, r1_jinja_val v, const r1_jinja_json *how,
+                             r1_jinja_val *out);
+
+/* A string as HTML, where `as_html` and it is not yet. */
+r1_status r1_jinja_text_escape(r1_jinja_run *r, r1_jinja_val v, bool as_html,
+                               r1_jinja_val *out);
 
 #endif

@@ -335,6 +335,9 @@ static void test_hostile(void **state)
         "{% set p = namespace(x=[], y='ab') %}" MANY(
             "{% set p.x = p.x + [[b, b]] %}{{ dict(p.x)|length }}"),
         "{% set p = namespace(x='ab') %}" MANY("{% set p.x = p.x + p.x %}"),
+        /* The quotes and backslashes of a list's text double each time. */
+        "{% set p = namespace(x='ab') %}" MANY("{% set p.x = [p.x ~ '\\'', 1]|string %}"),
+        TEXT("99999") MANY("{{ [x|replace('a', '\x01')]|tojson|length }}"),
         "{% set p = namespace(x=[1]) %}{% for a in range(99) %}{% set p.x = [p.x, p.x] %}"
         "{% endfor %}"
         "{{ p.x }}",
