@@ -206,6 +206,11 @@ void r1_os_file_write(r1_os_file *f, const void *p, size_t n)
     }
 }
 
+r1_status r1_os_file_check(const r1_os_file *f, r1_err *err)
+{
+    return f->failed ? fail_errno(err, f->failed, f->path, "write") : R1_OK;
+}
+
 r1_status r1_os_file_commit(r1_os_file *f, r1_err *err)
 {
     write_through(f, f->buffer, f->used);
@@ -381,6 +386,12 @@ bool r1_os_is_dir(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+bool r1_os_same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 r1_status r1_os_mkdirs(const char *path, r1_err *err)

@@ -22,8 +22,9 @@ r1_status r1_os_read_file(const char *path, size_t max, char **data, size_t *len
 typedef struct r1_os_file r1_os_file;
 r1_status r1_os_file_open(const char *path, r1_os_file **out, r1_err *err);
 void r1_os_file_write(r1_os_file *f, const void *p, size_t n);
-r1_status r1_os_file_commit(r1_os_file *f, r1_err *err); /* always frees f */
-void r1_os_file_abort(r1_os_file *f);                    /* NULL allowed */
+r1_status r1_os_file_check(const r1_os_file *f, r1_err *err); /* has a write failed already? */
+r1_status r1_os_file_commit(r1_os_file *f, r1_err *err);      /* always frees f */
+void r1_os_file_abort(r1_os_file *f);                         /* NULL allowed */
 
 /* The same for a directory (a checkpoint, a saved model): make PATH.tmp-<pid>, fill it, then
  * _commit syncs and swaps it in for `path` (an old one is removed after the swap). */
@@ -34,6 +35,7 @@ void r1_os_dir_abort(const char *tmp);
 r1_status r1_os_mkdirs(const char *path, r1_err *err);
 bool r1_os_exists(const char *path);
 bool r1_os_is_dir(const char *path);
+bool r1_os_same_file(const char *a, const char *b); /* both exist and are one */
 
 /* Names of the entries of a directory, sorted, without . and ..; each and the array r1_mem_free. */
 r1_status r1_os_list_dir(const char *path, char ***names, size_t *n, r1_err *err);

@@ -462,14 +462,6 @@ const r1_safetensors_entry *r1_safetensors_find(const r1_safetensors *s, const c
 
 /* ---- Writing ----------------------------------------------------------------------------- */
 
-/* Wider elements stand before narrower ones, so that every tensor is aligned. */
-static const int passes[] = {4, 2, 1};
-
-static bool in_pass(const r1_safetensors_entry *e, int bytes)
-{
-    return r1_tensor_traits(e->t.dtype)->bytes == bytes;
-}
-
 static void put_metadata(r1_buf *b, const json_t *metadata)
 {
     const char *key;
@@ -502,35 +494,36 @@ static void put_entry(r1_buf *b, const r1_safetensors_entry *e, uint64_t *at)
     *at = end;
 }
 
-static void write_tensor(r1_os_file *f, r1_tensor t)
+struct r1_safetensors_file {
+    r1_os_file *file;
+    uint64_t left; /* bytes of tensors that are still to come */
+};
+
+/* The header with the spaces that align the data; full when it would be too long. */
+static void put_header(r1_buf *b, const r1_safetensors_entry *e, size_t n,
+                       const json_t *metadata, uint64_t *data)
 {
-    int64_t count = r1_tensor_count(t), row = count / t.shape[0];
-    if (t.rank == 1 || t.stride0 == row) {
-        r1_os_file_write(f, t.data, r1_tensor_bytes(t.dtype, count));
-        return;
+    *data = 0;
+    put_metadata(b, metadata);
+    for (size_t i = 0; i < n; i++) {
+        const r1_dtype_traits *traits = r1_tensor_traits(e[i].t.dtype);
+        r1_assert(traits->safetensors && e[i].t.shape[0] > 0);
+        r1_assert(*data % (uint64_t)traits->bytes == 0);
+        put_entry(b, &e[i], data);
     }
-    for (int64_t i = 0; i < t.shape[0]; i++)
-        r1_os_file_write(f, (char *)t.data + r1_tensor_bytes(t.dtype, i * t.stride0),
-                         r1_tensor_bytes(t.dtype, row));
+    r1_buf_putc(b, '}');
+    while (b->len % 8 != 0 && !b->full)
+        r1_buf_putc(b, ' ');
 }
 
-r1_status r1_safetensors_write(const char *path, const r1_safetensors_entry *e, size_t n,
-                               const json_t *metadata, r1_err *err)
+r1_status r1_safetensors_create(const char *path, const r1_safetensors_entry *e, size_t n,
+                                const json_t *metadata, r1_safetensors_file **out, r1_err *err)
 {
     r1_buf header;
-    uint64_t at = 0;
+    uint64_t data;
     r1_buf_init(&header, MAX_HEADER);
-    put_metadata(&header, metadata);
-    for (size_t i = 0; i < n; i++)
-        r1_assert(r1_tensor_traits(e[i].t.dtype)->safetensors && e[i].t.shape[0] > 0);
-    for (size_t pass = 0; pass < sizeof passes / sizeof passes[0]; pass++)
-        for (size_t i = 0; i < n; i++)
-            if (in_pass(&e[i], passes[pass]))
-                put_entry(&header, &e[i], &at);
-    r1_buf_putc(&header, '}');
-    while (header.len % 8 != 0 && !header.full)
-        r1_buf_putc(&header, ' ');
-    uint64_t length = header.len;
+    put_header(&header, e, n, metadata, &data);
+    const uint64_t length = header.len;
     r1_os_file *f = NULL;
     r1_status status =
         header.full
@@ -539,12 +532,73 @@ r1_status r1_safetensors_write(const char *path, const r1_safetensors_entry *e, 
     if (status == R1_OK) {
         r1_os_file_write(f, &length, sizeof length);
         r1_os_file_write(f, header.data, header.len);
-        for (size_t pass = 0; pass < sizeof passes / sizeof passes[0]; pass++)
-            for (size_t i = 0; i < n; i++)
-                if (in_pass(&e[i], passes[pass]))
-                    write_tensor(f, e[i].t);
-        status = r1_os_file_commit(f, err);
+        *out = R1_NEW(r1_safetensors_file);
+        **out = (r1_safetensors_file){f, data};
     }
     r1_buf_release(&header);
+    return status;
+}
+
+r1_status r1_safetensors_append(r1_safetensors_file *f, const void *p, size_t n, r1_err *err)
+{
+    r1_assert(n <= f->left);
+    f->left -= n;
+    r1_os_file_write(f->file, p, n);
+    return r1_os_file_check(f->file, err);
+}
+
+r1_status r1_safetensors_commit(r1_safetensors_file *f, r1_err *err)
+{
+    r1_assert(f->left == 0);
+    r1_status status = r1_os_file_commit(f->file, err);
+    r1_mem_free(f);
+    return status;
+}
+
+void r1_safetensors_abort(r1_safetensors_file *f)
+{
+    if (!f)
+        return;
+    r1_os_file_abort(f->file);
+    r1_mem_free(f);
+}
+
+static r1_status append_tensor(r1_safetensors_file *f, r1_tensor t, r1_err *err)
+{
+    int64_t count = r1_tensor_count(t), row = count / t.shape[0];
+    if (t.rank == 1 || t.stride0 == row)
+        return r1_safetensors_append(f, t.data, r1_tensor_bytes(t.dtype, count), err);
+    for (int64_t i = 0; i < t.shape[0]; i++)
+        R1_TRY(r1_safetensors_append(f,
+                                     (char *)t.data + r1_tensor_bytes(t.dtype, i * t.stride0),
+                                     r1_tensor_bytes(t.dtype, row), err));
+    return R1_OK;
+}
+
+/* Wider elements stand before narrower ones, so that every tensor is aligned. */
+static r1_safetensors_entry *in_order(const r1_safetensors_entry *e, size_t n)
+{
+    r1_safetensors_entry *out = R1_NEW_N(r1_safetensors_entry, n);
+    size_t k = 0;
+    for (int bytes = 4; bytes >= 1; bytes /= 2)
+        for (size_t i = 0; i < n; i++)
+            if (r1_tensor_traits(e[i].t.dtype)->bytes == bytes)
+                out[k++] = e[i];
+    r1_assert(k == n);
+    return out;
+}
+
+r1_status r1_safetensors_write(const char *path, const r1_safetensors_entry *e, size_t n,
+                               const json_t *metadata, r1_err *err)
+{
+    r1_safetensors_file *f = NULL;
+    r1_safetensors_entry *ordered = in_order(e, n);
+    r1_status status = r1_safetensors_create(path, ordered, n, metadata, &f, err);
+    for (size_t i = 0; i < n && status == R1_OK; i++)
+        status = append_tensor(f, ordered[i].t, err);
+    r1_mem_free(ordered);
+    if (status == R1_OK)
+        return r1_safetensors_commit(f, err);
+    r1_safetensors_abort(f);
     return status;
 }

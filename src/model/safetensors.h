@@ -28,4 +28,14 @@ const r1_safetensors_entry *r1_safetensors_find(const r1_safetensors *s, const c
 r1_status r1_safetensors_write(const char *path, const r1_safetensors_entry *e, size_t n,
                                const json_t *metadata, r1_err *err);
 
+/* The same piece by piece, for tensors that are not in memory: _create with their descriptions,
+ * those of four-byte elements first; _append their bytes in this order, cut as one likes; _commit.
+ * A full disk is told by the first _append that meets it. */
+typedef struct r1_safetensors_file r1_safetensors_file;
+r1_status r1_safetensors_create(const char *path, const r1_safetensors_entry *e, size_t n,
+                                const json_t *metadata, r1_safetensors_file **out, r1_err *err);
+r1_status r1_safetensors_append(r1_safetensors_file *f, const void *p, size_t n, r1_err *err);
+r1_status r1_safetensors_commit(r1_safetensors_file *f, r1_err *err); /* always frees f */
+void r1_safetensors_abort(r1_safetensors_file *f);                    /* NULL allowed */
+
 #endif
