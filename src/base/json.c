@@ -86,6 +86,22 @@ r1_status r1_json_load(const char *path, size_t max_bytes, json_t **out, r1_err 
     return s;
 }
 
+r1_status r1_json_save(const char *path, json_t *obj, r1_err *err)
+{
+    char *text = json_dumps(obj, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    json_decref(obj);
+    r1_assert(text);
+    r1_os_file *f;
+    r1_status status = r1_os_file_open(path, &f, err);
+    if (status == R1_OK) {
+        r1_os_file_write(f, text, strlen(text));
+        r1_os_file_write(f, "\n", 1);
+        status = r1_os_file_commit(f, err);
+    }
+    free(text);
+    return status;
+}
+
 /* ---- Getters ----------------------------------------------------------------------------- */
 
 static const char *type_name(const json_t *v)

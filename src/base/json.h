@@ -17,6 +17,9 @@ r1_status r1_json_parse(const char *text, size_t len, const char *subject, json_
                         r1_err *err);
 r1_status r1_json_load(const char *path, size_t max_bytes, json_t **out, r1_err *err);
 
+/* Write obj to a file, atomically, indented, and give the reference back. */
+r1_status r1_json_save(const char *path, json_t *obj, r1_err *err);
+
 r1_status r1_json_int(const json_t *obj, const char *subject, const char *key, int64_t min,
                       int64_t max, int64_t *out, r1_err *err);
 r1_status r1_json_int_opt(const json_t *obj, const char *subject, const char *key, int64_t min,

@@ -752,3 +752,116 @@ r1_status r1_config_from_gguf(const r1_gguf *g, r1_config *out, r1_err *err)
     *out = c;
     return R1_OK;
 }
+
+/* ---- To GGUF ----------------------------------------------------------------------------- */
+
+static void write_u32(r1_gguf_write *w, const char *arch, const char *name, int v)
+{
+    char key[96];
+    snprintf(key, sizeof key, "%s.%s", arch, name);
+    r1_gguf_write_u32(w, key, (uint32_t)v);
+}
+
+static void write_f32(r1_gguf_write *w, const char *arch, const char *name, float v)
+{
+    char key[96];
+    snprintf(key, sizeof key, "%s.%s", arch, name);
+    r1_gguf_write_f32(w, key, v);
+}
+
+/* As gguf_yarn and gguf_rope read it. */
+static r1_status write_rope(const r1_config *c, const char *arch, r1_gguf_write *w, r1_err *err)
+{
+    char key[96];
+    write_u32(w, arch, "rope.dimension_count", c->rope_dim);
+    write_f32(w, arch, "rope.freq_base", c->rope_theta);
+    if (c->rope_scaling != R1_ROPE_LINEAR && c->rope_scaling != R1_ROPE_YARN)
+        return R1_OK;
+    const char *name = rope_names[c->rope_scaling];
+    snprintf(key, sizeof key, "%s.rope.scaling.type", arch);
+    r1_gguf_write_str(w, key, name, strlen(name));
+    write_f32(w, arch, "rope.scaling.factor", c->rope_factor);
+    if (c->rope_scaling == R1_ROPE_LINEAR)
+        return R1_OK;
+    write_u32(w, arch, "rope.scaling.original_context_length", c->rope_original_context);
+    write_f32(w, arch, "rope.scaling.yarn_beta_fast", c->rope_beta_fast);
+    write_f32(w, arch, "rope.scaling.yarn_beta_slow", c->rope_beta_slow);
+    const double scale = (double)r1_config_rope_scale(c);
+    if (c->kv_rank) {
+        if (fabs(scale - 1) > 1e-6)
+            return r1_fail(err, R1_EUNSUPPORTED,
+                           "gguf: no key tells a rope mscale of %g with a mscale_all_dim of %g",
+                           (double)c->rope_mscale, (double)c->rope_mscale_all);
+        write_f32(w, arch, "rope.scaling.yarn_log_multiplier", 0.1f * c->rope_mscale_all);
+        return R1_OK;
+    }
+    const float factor = (float)(scale / yarn_temperature(c, 1));
+    if (fabsf(factor - 1) > 1e-6f)
+        write_f32(w, arch, "rope.scaling.attn_factor", factor);
+    return R1_OK;
+}
+
+/* As gguf_latent reads it, in the newer form: attn_kv_b split in two. */
+static void write_latent(const r1_config *c, const char *arch, r1_gguf_write *w)
+{
+    const struct {
+        const char *name;
+        int value;
+    } keys[] = {
+        {"attention.head_count_kv", 1},
+        {"attention.kv_lora_rank", c->kv_rank},
+        {"attention.key_length", c->kv_rank + c->rope_dim},
+        {"attention.value_length", c->kv_rank},
+        {"attention.key_length_mla", c->head_dim},
+        {"attention.value_length_mla", c->v_dim},
+        {"leading_dense_block_count", c->n_experts ? c->dense_layers : c->n_layers},
+        {"expert_count", c->n_experts},
+        {"expert_used_count", c->n_used},
+        {"expert_shared_count", c->n_shared},
+        {"expert_feed_forward_length", c->d_expert},
+        {"expert_group_count", c->n_groups},
+        {"expert_group_used_count", c->used_groups},
+        {"expert_gating_func", GATING_SIGMOID},
+    };
+    char key[96];
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        write_u32(w, arch, keys[i].name, keys[i].value);
+    if (c->q_rank)
+        write_u32(w, arch, "attention.q_lora_rank", c->q_rank);
+    write_f32(w, arch, "expert_weights_scale", c->expert_scale);
+    snprintf(key, sizeof key, "%s.expert_weights_norm", arch);
+    r1_gguf_write_bool(w, key, c->expert_norm);
+}
+
+r1_status r1_config_write_gguf(const r1_config *c, r1_gguf_write *w, r1_err *err)
+{
+    const char *arch = r1_config_architecture(c->arch)->gguf;
+    r1_gguf_write_str(w, "general.architecture", arch, strlen(arch));
+    write_u32(w, arch, "block_count", c->n_layers);
+    write_u32(w, arch, "context_length", c->context);
+    write_u32(w, arch, "embedding_length", c->d_model);
+    write_u32(w, arch, "feed_forward_length", c->d_ff);
+    write_u32(w, arch, "attention.head_count", c->n_heads);
+    write_f32(w, arch, "attention.layer_norm_rms_epsilon", c->norm_eps);
+    write_u32(w, arch, "vocab_size", c->vocab);
+    if (c->kv_rank) {
+        write_latent(c, arch, w);
+    } else {
+        write_u32(w, arch, "attention.head_count_kv", c->n_kv_heads);
+        write_u32(w, arch, "attention.key_length", c->head_dim);
+        write_u32(w, arch, "attention.value_length", c->v_dim);
+    }
+    return write_rope(c, arch, w, err);
+}
+
+void r1_config_rope_divisors(const r1_config *c, float *divisor)
+{
+    r1_config plain = *c;
+    float *scaled = R1_NEW_N(float, (size_t)c->rope_dim / 2);
+    plain.rope_scaling = R1_ROPE_NONE;
+    r1_config_inv_freq(&plain, divisor);
+    r1_config_inv_freq(c, scaled);
+    for (int i = 0; i < c->rope_dim / 2; i++)
+        divisor[i] /= scaled[i];
+    r1_mem_free(scaled);
+}

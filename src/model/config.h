@@ -4,7 +4,7 @@
 #define R1_CONFIG_H
 
 #include "base/json.h"
-#include "model/gguf.h"
+#include "model/gguf_write.h"
 
 typedef enum {
     R1_ROPE_NONE,
@@ -71,6 +71,11 @@ r1_status r1_config_from_json(const json_t *obj, const char *subject, r1_config 
 r1_status r1_config_from_gguf(const r1_gguf *g, r1_config *out, r1_err *err);
 /* A new reference: what transformers reads.  dtype: "bfloat16"; ids -1 = none. */
 json_t *r1_config_to_json(const r1_config *c, const char *dtype, int bos, int eos);
+
+/* general.architecture and the keys under it.  Llama 3's scaling has no key: it is the tensor of
+ * r1_config_rope_divisors.  What GGUF cannot say is refused. */
+r1_status r1_config_write_gguf(const r1_config *c, r1_gguf_write *w, r1_err *err);
+void r1_config_rope_divisors(const r1_config *c, float *divisor /* (rope_dim/2) */);
 
 /* Do the parts fit together?  subject as above. */
 r1_status r1_config_check(const r1_config *c, const char *subject, r1_err *err);

@@ -204,11 +204,13 @@ static r1_model *new_model(void)
 }
 
 /* Without a tokenizer a model can still be scored, measured and trained by ids. */
-static r1_status open_gguf(r1_model *m, const char *path, r1_err *err)
+static r1_status open_gguf(r1_model *m, const char *path, bool allow_headless, r1_err *err)
 {
-    R1_TRY(r1_gguf_open(path, false, &m->files->gguf, err));
+    r1_gguf_str kind = {"no_vocab", 8};
+    R1_TRY(r1_gguf_open(path, allow_headless, &m->files->gguf, err));
     R1_TRY(r1_config_from_gguf(m->files->gguf, &m->cfg, err));
-    if (!r1_gguf_find(m->files->gguf, "tokenizer.ggml.model"))
+    R1_TRY(r1_gguf_string_opt(m->files->gguf, "tokenizer.ggml.model", &kind, err));
+    if (kind.n == 8 && !memcmp(kind.s, "no_vocab", 8))
         return r1_tokenizer_open_ids(m->cfg.vocab, NULL, &m->tok, err);
     return r1_tokenizer_open_gguf(m->files->gguf, &m->tok, err);
 }
@@ -267,38 +269,53 @@ static r1_status find_rope_scaling(r1_model *m, r1_err *err)
                           m->files->gguf->path);
 }
 
-static r1_status open_model(r1_model *m, const char *path, const r1_model_options *o,
-                            r1_err *err)
+static r1_status open_files(r1_model *m, const char *path, bool allow_headless, r1_err *err)
 {
-    R1_TRY(r1_backend_open("cpu", o->threads, &m->backend, err));
-    R1_TRY(r1_os_is_dir(path) ? open_dir(m, path, err) : open_gguf(m, path, err));
+    R1_TRY(r1_os_is_dir(path) ? open_dir(m, path, err)
+                              : open_gguf(m, path, allow_headless, err));
     if (r1_tokenizer_size(m->tok) > m->cfg.vocab)
         return r1_fail(err, R1_EFORMAT,
                        "%s: the tokenizer has %d ids, the embedding only %d rows", path,
                        r1_tokenizer_size(m->tok), m->cfg.vocab);
+    r1_weights_list(m);
+    return m->files->gguf && m->files->gguf->headless ? R1_OK : find_rope_scaling(m, err);
+}
+
+static r1_status open_model(r1_model *m, const char *path, const r1_model_options *o,
+                            r1_err *err)
+{
+    R1_TRY(r1_backend_open("cpu", o->threads, &m->backend, err));
     m->trainable = o->trainable;
     m->compute = o->compute;
-    r1_weights_list(m);
+    R1_TRY(open_files(m, path, false, err));
     R1_TRY(r1_weights_check(m, err)); /* before memory is taken: a lying configuration */
     R1_TRY(take_masters(m, !m->trainable, err));
-    R1_TRY(find_rope_scaling(m, err));
     R1_TRY(take_frequencies(m, err));
     R1_TRY(r1_weights_bind(m, err));
     choose_dtypes(m, o->compute);
     return pack_all(m, err);
 }
 
+static r1_status finish_open(r1_model *m, r1_status status, r1_model **out)
+{
+    if (status != R1_OK)
+        r1_model_close(m);
+    else
+        *out = m;
+    return status;
+}
+
 r1_status r1_model_open_with(const char *path, const r1_model_options *o, r1_model **out,
                              r1_err *err)
 {
     r1_model *m = new_model();
-    r1_status s = open_model(m, path, o, err);
-    if (s != R1_OK) {
-        r1_model_close(m);
-        return s;
-    }
-    *out = m;
-    return R1_OK;
+    return finish_open(m, open_model(m, path, o, err), out);
+}
+
+r1_status r1_model_open_files(const char *path, r1_model **out, r1_err *err)
+{
+    r1_model *m = new_model();
+    return finish_open(m, open_files(m, path, true, err), out);
 }
 
 static void free_linear(r1_model *m, r1_linear *l)
@@ -340,49 +357,74 @@ void r1_model_close(r1_model *m)
 
 /* ---- New models and copies --------------------------------------------------------------- */
 
-/* Normal numbers by Box and Muller, one pair a Philox block: f(seed, parameter, index). */
-static void fill_normal(float *x, int64_t n, uint64_t seed, int parameter_index, double std)
+/* Numbers [first, first + n) of an endless list of normal ones by Box and Muller, one pair a Philox
+ * block: f(seed, parameter, index). */
+static void fill_normal(float *x, int64_t first, int64_t n, uint64_t seed, int parameter_index,
+                        double std)
 {
-    for (int64_t i = 0; i < n; i += 2) {
+    for (int64_t at = first & ~INT64_C(1); at < first + n; at += 2) {
         r1_rng_block b = r1_rng_philox(
-            seed, ((uint64_t)R1_RNG_INIT << 56) ^ (uint64_t)parameter_index, (uint64_t)i);
+            seed, ((uint64_t)R1_RNG_INIT << 56) ^ (uint64_t)parameter_index, (uint64_t)at);
         double u = ((double)b.x[0] + 1) * 0x1p-32,
                angle = (double)b.x[1] * 0x1p-32 * 2 * 3.14159265358979323846;
         double r = std * sqrt(-2 * log(u));
-        x[i] = (float)(r * cos(angle));
-        if (i + 1 < n)
-            x[i + 1] = (float)(r * sin(angle));
+        if (at >= first)
+            x[at - first] = (float)(r * cos(angle));
+        if (at + 1 < first + n)
+            x[at + 1 - first] = (float)(r * sin(angle));
     }
+}
+
+void r1_model_initial(const r1_model *m, int i, float embed_std, uint64_t seed, int64_t first,
+                      int64_t n, float *out)
+{
+    const r1_param *p = &m->params[i];
+    const int64_t cols = p->decay ? p->rows->shape[1] : 1;
+    if (!p->decay) {
+        const float norm = strstr(p->name, "norm") != NULL;
+        for (int64_t k = 0; k < n; k++)
+            out[k] = norm;
+        return;
+    }
+    double std = p->rows == &m->embed ? (double)embed_std : 1 / sqrt((double)cols);
+    if (strstr(p->name, "o_proj") || strstr(p->name, "down_proj"))
+        std /= sqrt(2.0 * m->cfg.n_layers);
+    fill_normal(out, first * cols, n * cols, seed, i, std);
 }
 
 static void fill_parameter(r1_model *m, int i, float embed_std, uint64_t seed)
 {
-    const r1_param *p = &m->params[i];
-    int64_t n = r1_tensor_count(*p->rows);
+    const r1_tensor rows = *m->params[i].rows;
+    int64_t n = r1_tensor_count(rows);
     float *x = R1_NEW_N(float, (size_t)n);
-    if (!p->decay) {
-        const bool norm = strstr(p->name, "norm") != NULL;
-        for (int64_t k = 0; k < n && norm; k++)
-            x[k] = 1;
-    } else {
-        double std = p->linear ? 1 / sqrt((double)p->rows->shape[1]) : (double)embed_std;
-        if (strstr(p->name, "o_proj") || strstr(p->name, "down_proj"))
-            std /= sqrt(2.0 * m->cfg.n_layers);
-        fill_normal(x, n, seed, i, std);
-    }
-    r1_op_copy_in(m->backend, *p->rows, x, (size_t)n * sizeof *x);
+    r1_model_initial(m, i, embed_std, seed, 0, rows.shape[0], x);
+    r1_op_copy_in(m->backend, rows, x, (size_t)n * sizeof *x);
     r1_mem_free(x);
+}
+
+static r1_status list_shape(r1_model *m, r1_err *err)
+{
+    if (!m->cfg.kv_rank)
+        m->cfg.rope_dim = m->cfg.v_dim = m->cfg.head_dim;
+    R1_TRY(r1_config_check(&m->cfg, "model", err));
+    r1_weights_list(m);
+    return R1_OK;
+}
+
+r1_status r1_model_open_shape(const r1_config *cfg, r1_tokenizer *tok, r1_model **out,
+                              r1_err *err)
+{
+    r1_model *m = new_model();
+    m->cfg = *cfg;
+    m->tok = tok;
+    return finish_open(m, list_shape(m, err), out);
 }
 
 static r1_status create_model(r1_model *m, float embed_std, uint64_t seed,
                               const r1_model_options *o, r1_err *err)
 {
-    if (!m->cfg.kv_rank)
-        m->cfg.rope_dim = m->cfg.v_dim = m->cfg.head_dim;
-    R1_TRY(r1_config_check(&m->cfg, "model", err));
     R1_TRY(r1_backend_open("cpu", o->threads, &m->backend, err));
     m->trainable = true;
-    r1_weights_list(m);
     R1_TRY(take_masters(m, false, err));
     R1_TRY(take_frequencies(m, err));
     for (int i = 0; i < m->n_params; i++)
@@ -394,37 +436,12 @@ static r1_status create_model(r1_model *m, float embed_std, uint64_t seed,
 r1_status r1_model_create(const r1_config *cfg, r1_tokenizer *tok, float embed_std,
                           uint64_t seed, const r1_model_options *o, r1_model **out, r1_err *err)
 {
-    r1_model *m = new_model();
-    m->cfg = *cfg;
-    m->tok = tok;
-    r1_status s = create_model(m, embed_std, seed, o, err);
-    if (s != R1_OK) {
-        r1_model_close(m);
-        return s;
-    }
-    *out = m;
-    return R1_OK;
+    r1_model *m;
+    R1_TRY(r1_model_open_shape(cfg, tok, &m, err));
+    return finish_open(m, create_model(m, embed_std, seed, o, err), out);
 }
 
 /* ---- Saving ------------------------------------------------------------------------------ */
-
-static r1_status save_json(const char *dir, const char *name, json_t *obj, r1_err *err)
-{
-    char path[4200];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    char *text = json_dumps(obj, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    json_decref(obj);
-    r1_assert(text);
-    r1_os_file *f;
-    r1_status s = r1_os_file_open(path, &f, err);
-    if (s == R1_OK) {
-        r1_os_file_write(f, text, strlen(text));
-        r1_os_file_write(f, "\n", 1);
-        s = r1_os_file_commit(f, err);
-    }
-    free(text);
-    return s;
-}
 
 static r1_status save_weights(const r1_model *m, const char *dir, r1_dtype dtype, r1_err *err)
 {
@@ -475,20 +492,22 @@ static json_t *end_ids(const r1_tokenizer *tok)
     return json_integer(eos);
 }
 
-static r1_status save_files(const r1_model *m, const char *dir, r1_dtype dtype, r1_err *err)
+r1_status r1_model_save_head(const r1_model *m, const char *dir, r1_dtype dtype, r1_err *err)
 {
     const char *name = dtype == R1_F32 ? "float32" : dtype == R1_BF16 ? "bfloat16" : "float16";
     int bos = r1_tokenizer_bos(m->tok), eos = r1_tokenizer_eos(m->tok);
-    R1_TRY(save_json(dir, "config.json", r1_config_to_json(&m->cfg, name, bos, eos), err));
+    char path[4200];
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    R1_TRY(r1_json_save(path, r1_config_to_json(&m->cfg, name, bos, eos), err));
     json_t *generation = json_object();
     if (bos >= 0)
         json_object_set_new(generation, "bos_token_id", json_integer(bos));
     json_t *ends = end_ids(m->tok);
     if (ends)
         json_object_set_new(generation, "eos_token_id", ends);
-    R1_TRY(save_json(dir, "generation_config.json", generation, err));
-    R1_TRY(r1_tokenizer_save(m->tok, dir, err));
-    return save_weights(m, dir, dtype, err);
+    snprintf(path, sizeof path, "%s/generation_config.json", dir);
+    R1_TRY(r1_json_save(path, generation, err));
+    return r1_tokenizer_save(m->tok, dir, err);
 }
 
 r1_status r1_model_save(const r1_model *m, const char *dir, r1_dtype dtype, r1_err *err)
@@ -496,7 +515,9 @@ r1_status r1_model_save(const r1_model *m, const char *dir, r1_dtype dtype, r1_e
     char tmp[4096];
     r1_assert(dtype == R1_F32 || dtype == R1_BF16 || dtype == R1_F16);
     R1_TRY(r1_os_dir_begin(dir, tmp, sizeof tmp, err));
-    r1_status s = save_files(m, tmp, dtype, err);
+    r1_status s = r1_model_save_head(m, tmp, dtype, err);
+    if (s == R1_OK)
+        s = save_weights(m, tmp, dtype, err);
     if (s != R1_OK) {
         r1_os_dir_abort(tmp);
         return s;

@@ -93,11 +93,22 @@ typedef struct {
 r1_status r1_model_open_with(const char *path, const r1_model_options *o, r1_model **out,
                              r1_err *err);
 
+/* Only what the files say: configuration, tokenizer, parameters with their shapes.  Nothing can be
+ * computed; weights.h reads them by rows.  The file may end before its weights. */
+r1_status r1_model_open_files(const char *path, r1_model **out, r1_err *err);
+
 /* A new trainable model with random weights (normal; embedding std embed_std, matrices
  * 1/sqrt(fan_in), output and down projections also 1/sqrt(2L)).  Takes over tok. */
 r1_status r1_model_create(const r1_config *cfg, r1_tokenizer *tok, float embed_std,
                           uint64_t seed, const r1_model_options *o, r1_model **out,
                           r1_err *err);
+
+/* The same without memory: parameters with their shapes, and rows [first, first + n) of the weights
+ * that parameter i would begin with.  Takes over tok. */
+r1_status r1_model_open_shape(const r1_config *cfg, r1_tokenizer *tok, r1_model **out,
+                              r1_err *err);
+void r1_model_initial(const r1_model *m, int i, float embed_std, uint64_t seed, int64_t first,
+                      int64_t n, float *out);
 
 /* After an update of the masters: refill the packs of every linear layer. */
 void r1_model_refresh(r1_model *m);
@@ -105,6 +116,9 @@ void r1_model_refresh(r1_model *m);
 /* Save as a Hugging Face directory (config.json, generation_config.json, model.safetensors,
  * tokenizer files), atomically.  dtype F32, BF16 or F16. */
 r1_status r1_model_save(const r1_model *m, const char *dir, r1_dtype dtype, r1_err *err);
+
+/* The files of such a directory beside the weights, into one that exists. */
+r1_status r1_model_save_head(const r1_model *m, const char *dir, r1_dtype dtype, r1_err *err);
 
 int64_t r1_model_count(const r1_model *m); /* parameters */
 

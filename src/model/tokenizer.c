@@ -738,13 +738,15 @@ static r1_status read_gguf(r1_tokenizer *t, const r1_gguf *g, const char *subjec
                        subject, (int)(model.n < 80 ? model.n : 80), model.s);
     R1_TRY(gguf_vocab(&t->bpe, g, subject, err));
     R1_TRY(gguf_pre(t, g, subject, err));
-    int32_t eos = -1, eot = -1;
+    int32_t eos = -1, eot = -1, eom = -1;
     R1_TRY(gguf_id(t, g, "tokenizer.ggml.bos_token_id", &t->bos, err));
     R1_TRY(gguf_id(t, g, "tokenizer.ggml.padding_token_id", &t->pad, err));
     R1_TRY(gguf_id(t, g, "tokenizer.ggml.eos_token_id", &eos, err));
     R1_TRY(gguf_id(t, g, "tokenizer.ggml.eot_token_id", &eot, err));
     add_eos(t, eos);
+    R1_TRY(gguf_id(t, g, "tokenizer.ggml.eom_token_id", &eom, err));
     add_eos(t, eot);
+    add_eos(t, eom);
     for (size_t i = 0; i < sizeof END_NAMES / sizeof *END_NAMES; i++) {
         int32_t id = r1_tokenizer_find(t, END_NAMES[i]);
         if (id >= 0 && r1_tokenizer_is_special(t, id))
@@ -851,6 +853,30 @@ int32_t r1_tokenizer_eos(const r1_tokenizer *t)
 const char *r1_tokenizer_chat_template(const r1_tokenizer *t)
 {
     return t->chat_template;
+}
+
+const r1_bpe *r1_tokenizer_bpe(const r1_tokenizer *t)
+{
+    return t->ids_only ? NULL : &t->bpe;
+}
+
+static bool splits_as(const r1_bpe *b, const struct pre *p)
+{
+    bool same =
+        b->n_split == p->n_split && b->nfc == p->nfc && b->ignore_merges == p->ignore_merges;
+    for (int i = 0; i < p->n_split && same; i++)
+        same = b->split[i].kind == p->split[i].kind &&
+               (!p->split[i].pattern || !strcmp(b->split[i].pattern, p->split[i].pattern));
+    return same;
+}
+
+const char *r1_tokenizer_pre(const r1_tokenizer *t)
+{
+    for (size_t i = 1; i < sizeof PRE / sizeof *PRE;
+         i++) /* the first is for files that say none */
+        if (splits_as(&t->bpe, &PRE[i]))
+            return PRE[i].name;
+    return NULL;
 }
 
 /* ---- Saving ------------------------------------------------------------------------------ */

@@ -5,6 +5,7 @@
 #define R1_TOKENIZER_H
 
 #include "base/mem.h"
+#include "model/bpe.h"
 #include "model/gguf.h"
 
 typedef struct r1_tokenizer r1_tokenizer;
@@ -38,6 +39,10 @@ bool r1_tokenizer_is_eos(const r1_tokenizer *t, int32_t id);     /* any end-of-g
 bool r1_tokenizer_is_special(const r1_tokenizer *t, int32_t id); /* control tokens: not shown */
 int32_t r1_tokenizer_eos(const r1_tokenizer *t); /* the first of them, -1 = none */
 const char *r1_tokenizer_chat_template(const r1_tokenizer *t); /* NULL = none */
+
+const r1_bpe *r1_tokenizer_bpe(const r1_tokenizer *t); /* NULL: ids without text */
+const char *
+r1_tokenizer_pre(const r1_tokenizer *t); /* GGUF's name for how it splits; NULL = none */
 
 /* Write tokenizer.json and tokenizer_config.json, which `tokenizers` and transformers load; nothing
  * for ids without text. */

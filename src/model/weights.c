@@ -379,41 +379,68 @@ static void *take_copy(r1_model *m, size_t bytes)
     return f->copies[f->n_copies++] = r1_mem_alloc(bytes);
 }
 
-/* The GGUF of llama stores the rows of a head as rotary pairs (x0, x_{Dh/2}, x1, ...); ours, as
- * Hugging Face's, are halves.  A copy in our order. */
+/* The GGUF of some families stores the rows of a head as rotary pairs (x0, x_{Dh/2}, x1, ...);
+ * ours, as Hugging Face's, are halves.  Where our row is there, and the other way round. */
+static int64_t to_pairs(int dh, int64_t row)
+{
+    const int64_t head = row / dh, r = row % dh, half = dh / 2;
+    return head * dh + (r < half ? 2 * r : 2 * (r - half) + 1);
+}
+
+static int64_t from_pairs(int dh, int64_t row)
+{
+    const int64_t head = row / dh, r = row % dh, half = dh / 2;
+    return head * dh + r % 2 * half + r / 2;
+}
+
+static bool has_pairs(const r1_model *m, const parameter *p)
+{
+    return p->form == ROTARY && r1_config_architecture(m->cfg.arch)->gguf_pairs;
+}
+
+/* A copy in our order. */
 static r1_tensor unpair_rows(r1_model *m, r1_tensor t)
 {
-    const int dh = m->cfg.head_dim;
     const size_t row = r1_tensor_bytes(t.dtype, t.rank == 1 ? 1 : t.shape[1]);
     char *copy = take_copy(m, (size_t)t.shape[0] * row);
-    for (int64_t i = 0; i < t.shape[0]; i++) {
-        int64_t head = i / dh, r = i % dh, half = dh / 2;
-        int64_t from = head * dh + (r < half ? 2 * r : 2 * (r - half) + 1);
-        memcpy(copy + (size_t)i * row, (const char *)t.data + (size_t)from * row, row);
-    }
+    for (int64_t i = 0; i < t.shape[0]; i++)
+        memcpy(copy + (size_t)i * row,
+               (const char *)t.data + (size_t)to_pairs(m->cfg.head_dim, i) * row, row);
     t.data = copy;
     return t;
 }
 
-/* rows (H*(Dn+Dv),C) F32 from the two tensors of a split one. */
-static void join_heads(const r1_config *c, const found *s, float *rows)
+/* Head h's rows (Dn+Dv,C) F32 from the two tensors of a split one. */
+static void join_head(const r1_config *c, const found *s, int64_t h, float *rows)
 {
     const int64_t width = c->kv_rank, nope = c->nope_dim;
     float *turned = R1_NEW_N(float, (size_t)(width * nope));
-    for (int h = 0; h < c->n_heads; h++) {
-        float *to = rows + h * (nope + c->v_dim) * width;
-        r1_quant_decode(s->k.dtype,
-                        (const char *)s->k.data + r1_tensor_bytes(s->k.dtype, h * width * nope),
-                        turned, width * nope);
-        for (int64_t r = 0; r < nope; r++)
-            for (int64_t i = 0; i < width; i++)
-                to[r * width + i] = turned[i * nope + r];
-        r1_quant_decode(s->v.dtype,
-                        (const char *)s->v.data +
-                            r1_tensor_bytes(s->v.dtype, h * c->v_dim * width),
-                        to + nope * width, c->v_dim * width);
-    }
+    r1_quant_decode(s->k.dtype,
+                    (const char *)s->k.data + r1_tensor_bytes(s->k.dtype, h * width * nope),
+                    turned, width * nope);
+    for (int64_t r = 0; r < nope; r++)
+        for (int64_t i = 0; i < width; i++)
+            rows[r * width + i] = turned[i * nope + r];
+    r1_quant_decode(s->v.dtype,
+                    (const char *)s->v.data + r1_tensor_bytes(s->v.dtype, h * c->v_dim * width),
+                    rows + nope * width, c->v_dim * width);
     r1_mem_free(turned);
+}
+
+/* Rows [first, first + n) of all heads'. */
+static void join_heads(const r1_config *c, const found *s, int64_t first, int64_t n, float *out)
+{
+    const int64_t width = c->kv_rank, each = c->nope_dim + c->v_dim;
+    float *rows = R1_NEW_N(float, (size_t)(each * width));
+    for (int64_t at = first; at < first + n;) {
+        const int64_t h = at / each, left = (h + 1) * each - at;
+        const int64_t k = left < first + n - at ? left : first + n - at;
+        join_head(c, s, h, rows);
+        memcpy(out + (at - first) * width, rows + (at - h * each) * width,
+               (size_t)(k * width) * sizeof *out);
+        at += k;
+    }
+    r1_mem_free(rows);
 }
 
 /* One row of FP8 times its blocks' scales. */
@@ -428,16 +455,20 @@ static void scale_row(const found *s, int64_t row, float *out)
         out[i] *= scale[i / FP8_BLOCK];
 }
 
-/* What a file has, in F32: to a master, or where the file's form cannot be used as it is. */
-static void decode(const r1_model *m, const found *s, float *out)
+/* Rows that a file has, in its order and in F32: to a master, or where the file's form cannot be
+ * used as it is. */
+static void decode(const r1_model *m, const found *s, int64_t first, int64_t n, float *out)
 {
+    const int64_t cols = s->t.rank == 1 ? 1 : s->t.shape[1];
     if (s->k.data)
-        join_heads(&m->cfg, s, out);
+        join_heads(&m->cfg, s, first, n, out);
     else if (s->scales.data)
-        for (int64_t i = 0; i < s->t.shape[0]; i++)
-            scale_row(s, i, out + i * s->t.shape[1]);
+        for (int64_t i = 0; i < n; i++)
+            scale_row(s, first + i, out + i * cols);
     else
-        r1_quant_decode(s->t.dtype, s->t.data, out, r1_tensor_count(s->t));
+        r1_quant_decode(s->t.dtype,
+                        (const char *)s->t.data + r1_tensor_bytes(s->t.dtype, first * cols),
+                        out, n * cols);
 }
 
 /* FP8 in memory is BF16, unless everything is to be F32. */
@@ -459,17 +490,16 @@ static r1_tensor widen(r1_model *m, const found *s)
 
 static void bind(r1_model *m, const struct source *from, found *s, r1_tensor *rows)
 {
-    const bool pairs = m->files->gguf && r1_config_architecture(m->cfg.arch)->gguf_pairs;
-    if (pairs && from->p->form == ROTARY)
+    if (m->files->gguf && has_pairs(m, from->p))
         s->t = unpair_rows(m, s->t);
     if (rows->data) {
-        decode(m, s, rows->data);
+        decode(m, s, 0, rows->shape[0], rows->data);
     } else if (s->scales.data) {
         *rows = widen(m, s);
     } else if (from->p->kind == HEADS_OF &&
                (s->k.data || r1_tensor_traits(s->t.dtype)->block > 1)) {
         rows->data = take_copy(m, (size_t)r1_tensor_count(*rows) * sizeof(float));
-        decode(m, s, rows->data);
+        decode(m, s, 0, rows->shape[0], rows->data);
     } else {
         *rows = s->t;
     }
@@ -538,6 +568,162 @@ r1_status r1_weights_bind(r1_model *m, r1_err *err)
         bind(m, &m->files->from[i], &s, m->params[i].rows);
     }
     return R1_OK;
+}
+
+/* ---- Conversion -------------------------------------------------------------------------- */
+
+r1_dtype r1_weights_dtype(const r1_model *m, int i)
+{
+    found s;
+    r1_status status = find_source(m, i, &s, NULL);
+    r1_assert(status == R1_OK);
+    return s.k.data ? s.k.dtype : s.t.dtype;
+}
+
+void r1_weights_read(const r1_model *m, int i, int64_t first, int64_t n, float *out)
+{
+    found s;
+    r1_status status = find_source(m, i, &s, NULL);
+    r1_assert(status == R1_OK);
+    if (!m->files->gguf || !has_pairs(m, m->files->from[i].p)) {
+        decode(m, &s, first, n, out);
+        return;
+    }
+    const int64_t cols = s.t.rank == 1 ? 1 : s.t.shape[1];
+    for (int64_t k = 0; k < n; k++)
+        decode(m, &s, to_pairs(m->cfg.head_dim, first + k), 1, out + k * cols);
+}
+
+/* Parameter i as a tensor of its own: the shape is the parameter's, the name the table's. */
+static void arrange_one(const r1_model *m, int i, r1_weights_tensor *a)
+{
+    const struct source *s = &m->files->from[i];
+    *a = (r1_weights_tensor){.t = *m->params[i].rows, .grain = 1, .param = i};
+    a->t.data = NULL;
+    a->t.dtype = R1_F32;
+    name_of(s, true, a->name, sizeof a->name);
+    if (a->t.rank == 2 && has_pairs(m, s->p))
+        a->grain = m->cfg.head_dim;
+}
+
+/* The experts' matrices of one kind, i being the first expert's. */
+static void arrange_stack(const r1_model *m, int i, r1_weights_tensor *a)
+{
+    const r1_tensor one = a->t;
+    a->t.rank = 3;
+    a->t.shape[0] = m->cfg.n_experts;
+    a->t.shape[1] = one.shape[0];
+    a->t.shape[2] = one.shape[1];
+    a->t.stride0 = one.shape[0] * one.shape[1];
+    for (int k = i + 1; k < m->n_params && !a->step; k++)
+        if (m->files->from[k].p == m->files->from[i].p)
+            a->step = k - i;
+}
+
+/* Keys and values that heads make of the latent: two tensors. */
+static void arrange_split(const r1_model *m, int i, bool values, r1_weights_tensor *a)
+{
+    const r1_config *c = &m->cfg;
+    snprintf(a->name, sizeof a->name,
+             values ? BLOCK "attn_v_b.weight" : BLOCK "attn_k_b.weight",
+             m->files->from[i].layer);
+    a->t.rank = 3;
+    a->t.shape[0] = c->n_heads;
+    a->t.shape[1] = values ? c->v_dim : c->kv_rank;
+    a->t.shape[2] = values ? c->kv_rank : c->nope_dim;
+    a->t.stride0 = a->t.shape[1] * a->t.shape[2];
+    a->grain = a->t.shape[1];
+    a->values = values;
+}
+
+int r1_weights_arranged(const r1_model *m, r1_weights_tensor **out)
+{
+    int n = 0;
+    *out = R1_NEW_N(r1_weights_tensor, 2 * (size_t)m->n_params);
+    for (int i = 0; i < m->n_params; i++) {
+        const struct source *s = &m->files->from[i];
+        if (s->expert > 0)
+            continue;
+        r1_weights_tensor *a = &(*out)[n++];
+        arrange_one(m, i, a);
+        if (s->p->form == STACK)
+            arrange_stack(m, i, a);
+        if (s->p->form == SPLIT) {
+            (*out)[n] = *a;
+            arrange_split(m, i, false, a);
+            arrange_split(m, i, true, &(*out)[n++]);
+        }
+    }
+    return n;
+}
+
+/* Rows in rotary pairs, a head at a time. */
+static void arrange_pairs(const r1_model *m, const r1_weights_tensor *a, int64_t first,
+                          int64_t n, r1_weights_fn fn, const void *ud, float *out)
+{
+    const int dh = m->cfg.head_dim;
+    const int64_t cols = a->t.rank == 1 ? 1 : a->t.shape[1];
+    float *head = R1_NEW_N(float, (size_t)(dh * cols));
+    for (int64_t at = 0; at < n; at += dh) {
+        fn(m, ud, a->param, first + at, dh, head);
+        for (int64_t r = 0; r < dh; r++)
+            memcpy(out + (at + r) * cols, head + from_pairs(dh, r) * cols,
+                   (size_t)cols * sizeof *out);
+    }
+    r1_mem_free(head);
+}
+
+static void arrange_experts(const r1_model *m, const r1_weights_tensor *a, int64_t first,
+                            int64_t n, r1_weights_fn fn, const void *ud, float *out)
+{
+    const int64_t each = a->t.shape[1], cols = a->t.shape[2];
+    for (int64_t at = first; at < first + n;) {
+        const int64_t e = at / each, left = (e + 1) * each - at;
+        const int64_t k = left < first + n - at ? left : first + n - at;
+        fn(m, ud, a->param + (int)e * a->step, at - e * each, k, out + (at - first) * cols);
+        at += k;
+    }
+}
+
+/* Keys of a head are transposed, values are not. */
+static void arrange_heads(const r1_model *m, const r1_weights_tensor *a, int64_t first,
+                          int64_t n, r1_weights_fn fn, const void *ud, float *out)
+{
+    const r1_config *c = &m->cfg;
+    const int64_t width = c->kv_rank, each = c->nope_dim + c->v_dim;
+    float *rows = R1_NEW_N(float, (size_t)(c->nope_dim * width));
+    for (int64_t at = 0; at < n; at += a->grain) {
+        const int64_t h = (first + at) / a->grain;
+        float *to = out + at * a->t.shape[2];
+        if (a->values) {
+            fn(m, ud, a->param, h * each + c->nope_dim, c->v_dim, to);
+            continue;
+        }
+        fn(m, ud, a->param, h * each, c->nope_dim, rows);
+        for (int64_t i = 0; i < width; i++)
+            for (int64_t r = 0; r < c->nope_dim; r++)
+                to[i * c->nope_dim + r] = rows[r * width + i];
+    }
+    r1_mem_free(rows);
+}
+
+void r1_weights_arrange(const r1_model *m, const r1_weights_tensor *a, int64_t first, int64_t n,
+                        r1_weights_fn fn, const void *ud, float *out)
+{
+    const parameter *p = m->files->from[a->param].p;
+    r1_assert(first % a->grain == 0 && n % a->grain == 0);
+    if (a->t.rank == 1) { /* one row of the tensor, as many rows of the parameter */
+        r1_assert(first == 0 && n == 1);
+        n = a->t.shape[0];
+    }
+    if (has_pairs(m, p))
+        arrange_pairs(m, a, first, n, fn, ud, out);
+    else if (p->form == STACK)
+        arrange_experts(m, a, first, n, fn, ud, out);
+    else if (p->form == SPLIT)
+        arrange_heads(m, a, first, n, fn, ud, out);
+    else
+        fn(m, ud, a->param, first, n, out);
 }
 
 void r1_weights_release(r1_model *m)
