@@ -865,3 +865,39 @@ void r1_config_rope_divisors(const r1_config *c, float *divisor)
         divisor[i] /= scaled[i];
     r1_mem_free(scaled);
 }
+
+/* The divisors are 1 for short waves, the factor for long ones, and for those between tell the
+ * original context; without one between, any context does that separates the two. */
+bool r1_config_find_llama3(r1_config *c, const float *divisor)
+{
+    const int half = c->rope_dim / 2;
+    float *again = R1_NEW_N(float, (size_t)half);
+    double factor = 1, shortest = 1e300, longest = 0, context = 0;
+    for (int i = 0; i < half; i++)
+        factor = fmax(factor, (double)divisor[i]);
+    for (int i = 0; i < half; i++) {
+        const double d = (double)divisor[i];
+        const double wave = 2 * PI * pow((double)c->rope_theta, 2.0 * i / c->rope_dim);
+        if (d <= 1)
+            longest = fmax(longest, wave); /* of those that are kept */
+        else if (d > factor * (1 - 1e-6))
+            shortest = fmin(shortest, wave); /* of those that are stretched */
+        else
+            context = wave * (1 + 3 * (1 / d - 1 / factor) / (1 - 1 / factor));
+    }
+    if (context <= 0 && 4 * longest <= 8192 && shortest >= 8192)
+        context = 8192;
+    else if (context <= 0)
+        context = fmin(4 * longest + 1, shortest);
+    c->rope_scaling = R1_ROPE_LLAMA3;
+    c->rope_factor = (float)factor;
+    c->rope_low_freq = 1;
+    c->rope_high_freq = 4;
+    c->rope_original_context = context < MAX_CONTEXT ? (int)rint(context) : MAX_CONTEXT;
+    r1_config_rope_divisors(c, again);
+    bool same = factor > 1;
+    for (int i = 0; i < half; i++)
+        same &= fabsf(again[i] - divisor[i]) <= 1e-4f * divisor[i];
+    r1_mem_free(again);
+    return same;
+}

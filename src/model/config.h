@@ -76,6 +76,9 @@ json_t *r1_config_to_json(const r1_config *c, const char *dtype, int bos, int eo
  * r1_config_rope_divisors.  What GGUF cannot say is refused. */
 r1_status r1_config_write_gguf(const r1_config *c, r1_gguf_write *w, r1_err *err);
 void r1_config_rope_divisors(const r1_config *c, float *divisor /* (rope_dim/2) */);
+/* The other way round: false if these are not Llama 3's, with the limits 1 and 4 that all published
+ * models have. */
+bool r1_config_find_llama3(r1_config *c, const float *divisor /* (rope_dim/2) */);
 
 /* Do the parts fit together?  subject as above. */
 r1_status r1_config_check(const r1_config *c, const char *subject, r1_err *err);

@@ -230,43 +230,23 @@ static r1_status open_dir(r1_model *m, const char *path, r1_err *err)
     return r1_safetensors_open(path, &m->files->safetensors, err);
 }
 
-/* Llama 3's GGUF carries its rope scaling as a tensor of divisors.  The published models use two
- * settings; the configuration gets the one whose divisors these are, so that it can be saved. */
+/* Llama 3's GGUF carries its rope scaling as a tensor of divisors.  The configuration gets the
+ * numbers that they were made of, so that it can be saved. */
 static r1_status find_rope_scaling(r1_model *m, r1_err *err)
 {
-    static const float published[] = {8, 32}; /* Llama 3.1, 3.2 */
     const r1_gguf_tensor *t =
         m->files->gguf ? r1_gguf_find_tensor(m->files->gguf, "rope_freqs.weight") : NULL;
     if (!t)
         return R1_OK;
-    const int half = m->cfg.head_dim / 2;
+    const int half = m->cfg.rope_dim / 2;
     if (!t->known || t->t.dtype != R1_F32 || !t->t.data || r1_tensor_count(t->t) != half)
         return r1_fail(err, R1_EFORMAT, "%s: tensor 'rope_freqs.weight' is not %d F32 numbers",
                        m->files->gguf->path, half);
-    float *plain = R1_NEW_N(float, 2 * (size_t)half), *scaled = plain + half;
-    r1_config_inv_freq(&m->cfg, plain);
-    bool same = false;
-    for (size_t i = 0; i < sizeof published / sizeof published[0] && !same; i++) {
-        r1_config c = m->cfg;
-        c.rope_scaling = R1_ROPE_LLAMA3;
-        c.rope_factor = published[i];
-        c.rope_low_freq = 1;
-        c.rope_high_freq = 4;
-        c.rope_original_context = 8192;
-        r1_config_inv_freq(&c, scaled);
-        same = true;
-        for (int k = 0; k < half; k++) {
-            float divided = plain[k] / ((const float *)t->t.data)[k];
-            same &= fabsf(divided - scaled[k]) <= 1e-4f * scaled[k];
-        }
-        if (same)
-            m->cfg = c;
-    }
-    r1_mem_free(plain);
-    return same ? R1_OK
-                : r1_fail(err, R1_EUNSUPPORTED,
-                          "%s: 'rope_freqs.weight' is not the scaling of Llama 3.1 or 3.2",
-                          m->files->gguf->path);
+    if (!r1_config_find_llama3(&m->cfg, t->t.data))
+        return r1_fail(err, R1_EUNSUPPORTED,
+                       "%s: 'rope_freqs.weight' is not the scaling of Llama 3",
+                       m->files->gguf->path);
+    return R1_OK;
 }
 
 static r1_status open_files(r1_model *m, const char *path, bool allow_headless, r1_err *err)
