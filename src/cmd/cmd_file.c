@@ -17,7 +17,7 @@ typedef struct {
 } options;
 
 #define AT(m)  offsetof(options, m)
-#define BLOCKS "Q8_0, Q6_K, Q5_K, Q4_K, Q5_1, Q5_0, Q4_1, Q4_0 or IQ4_NL."
+#define BLOCKS "Q8_0, Q6_K, Q5_K, Q4_K, Q3_K, Q2_K, Q5_1, Q5_0, Q4_1, Q4_0 or IQ4_NL."
 #define THREADS                                                                      \
     {                                                                                \
         .name = "threads", .letter = 't', .type = R1_OPT_INT, .offset = AT(threads), \

@@ -66,7 +66,11 @@ static r1_dtype fitting(r1_dtype t, int64_t cols)
 {
     static const struct {
         r1_dtype t, smaller;
-    } smaller[] = {{R1_Q4_K, R1_Q5_0}, {R1_Q5_K, R1_Q5_1}, {R1_Q6_K, R1_Q8_0}};
+    } smaller[] = {{R1_Q2_K, R1_IQ4_NL},
+                   {R1_Q3_K, R1_IQ4_NL},
+                   {R1_Q4_K, R1_Q5_0},
+                   {R1_Q5_K, R1_Q5_1},
+                   {R1_Q6_K, R1_Q8_0}};
     if (cols % r1_tensor_traits(t)->block == 0)
         return t;
     for (size_t i = 0; i < sizeof smaller / sizeof smaller[0]; i++)
@@ -313,9 +317,6 @@ static r1_status prepare(job *j, r1_convert_result *result, r1_err *err)
         const int64_t n = r1_tensor_count(it->t), piece = piece_rows(it) * columns(it->t);
         const size_t made =
             r1_tensor_bytes(it->t.dtype, n < PIECES * piece ? n : PIECES * piece);
-        if (!r1_quant_encodes(it->t.dtype) && !(it->raw && it->raw->dtype == it->t.dtype))
-            return r1_fail(err, R1_EUNSUPPORTED, "tensor '%s' cannot be written as %s",
-                           it->name, r1_tensor_traits(it->t.dtype)->name);
         floats = (size_t)piece > floats ? (size_t)piece : floats;
         bytes = made > bytes ? made : bytes;
         result->parameters += n;

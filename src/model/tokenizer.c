@@ -600,22 +600,23 @@ static const struct pre {
     const char *name;
     const rule *rules; /* one with neither kind nor pattern ends them */
     bool nfc, ignore_merges, add_bos;
+    bool written; /* of several alike, the one by which files are written */
 } PRE[] = {
-    {"deepseek-coder", DEEPSEEK_CODER, false, false, false},
-    {"deepseek-llm", DEEPSEEK_LLM, false, false, false},
-    {"deepseek-r1-qwen", QWEN2, true, false, false},
-    {"deepseek-v3", DEEPSEEK_V3, false, false, false},
-    {"default", GPT2, false, false, false},
-    {"gpt-2", GPT2, false, false, false},
-    {"llama-bpe", LLAMA3, false, true, true},
-    {"llama-v3", LLAMA3, false, true, true},
-    {"llama3", LLAMA3, false, true, true},
-    {"qwen2", QWEN2, true, false, false},
-    {"refact", DIGITS_GPT2, false, false, false},
-    {"smaug-bpe", LLAMA3, false, false, false},
-    {"smollm", DIGITS_GPT2, false, false, false},
-    {"starcoder", DIGITS_GPT2, false, false, false},
-    {"tekken", TEKKEN, false, true, true},
+    {"deepseek-coder", DEEPSEEK_CODER, false, false, false, true},
+    {"deepseek-llm", DEEPSEEK_LLM, false, false, false, true},
+    {"deepseek-r1-qwen", QWEN2, true, false, false, false},
+    {"deepseek-v3", DEEPSEEK_V3, false, false, false, true},
+    {"default", GPT2, false, false, false, false},
+    {"gpt-2", GPT2, false, false, false, true},
+    {"llama-bpe", LLAMA3, false, true, true, true},
+    {"llama-v3", LLAMA3, false, true, true, false},
+    {"llama3", LLAMA3, false, true, true, false},
+    {"qwen2", QWEN2, true, false, false, true},
+    {"refact", DIGITS_GPT2, false, false, false, false},
+    {"smaug-bpe", LLAMA3, false, false, false, true},
+    {"smollm", DIGITS_GPT2, false, false, false, true},
+    {"starcoder", DIGITS_GPT2, false, false, false, false},
+    {"tekken", TEKKEN, false, true, true, true},
 };
 
 /* Control tokens that end a turn or a text in some family of models. */
@@ -862,19 +863,18 @@ const r1_bpe *r1_tokenizer_bpe(const r1_tokenizer *t)
 
 static bool splits_as(const r1_bpe *b, const struct pre *p)
 {
-    bool same =
-        b->n_split == p->n_split && b->nfc == p->nfc && b->ignore_merges == p->ignore_merges;
-    for (int i = 0; i < p->n_split && same; i++)
-        same = b->split[i].kind == p->split[i].kind &&
-               (!p->split[i].pattern || !strcmp(b->split[i].pattern, p->split[i].pattern));
-    return same;
+    int n = 0;
+    for (const rule *k = p->rules; k->kind != R1_BPE_SPLIT || k->pattern; k++, n++)
+        if (n == b->n_split || b->split[n].kind != k->kind ||
+            (k->pattern && strcmp(b->split[n].pattern, k->pattern) != 0))
+            return false;
+    return n == b->n_split && b->nfc == p->nfc && b->ignore_merges == p->ignore_merges;
 }
 
 const char *r1_tokenizer_pre(const r1_tokenizer *t)
 {
-    for (size_t i = 1; i < sizeof PRE / sizeof *PRE;
-         i++) /* the first is for files that say none */
-        if (splits_as(&t->bpe, &PRE[i]))
+    for (size_t i = 0; i < sizeof PRE / sizeof *PRE; i++)
+        if (PRE[i].written && splits_as(&t->bpe, &PRE[i]))
             return PRE[i].name;
     return NULL;
 }
