@@ -31,14 +31,24 @@ enum {
 
 /* The choice of heads and of sensitive tensors, and the numbers, are llama.cpp's (Q4_K_M and
  * Q5_K_M there): the head is read for every token and its errors are the logits' own. */
+/* clang-format off */
 static const r1_convert_type types[] = {
-    {"F32", R1_F32, R1_F32, R1_F32, 0},      {"F16", R1_F16, R1_F16, R1_F16, 1},
-    {"BF16", R1_BF16, R1_BF16, R1_BF16, 32}, {"Q8_0", R1_Q8_0, R1_Q8_0, R1_Q8_0, 7},
-    {"Q6_K", R1_Q6_K, R1_Q6_K, R1_Q6_K, 18}, {"Q5_K", R1_Q5_K, R1_Q6_K, R1_Q6_K, 17},
-    {"Q4_K", R1_Q4_K, R1_Q6_K, R1_Q6_K, 15}, {"Q5_1", R1_Q5_1, R1_Q6_K, R1_Q5_1, 9},
-    {"Q5_0", R1_Q5_0, R1_Q6_K, R1_Q5_0, 8},  {"Q4_1", R1_Q4_1, R1_Q6_K, R1_Q4_1, 3},
-    {"Q4_0", R1_Q4_0, R1_Q6_K, R1_Q4_0, 2},  {"IQ4_NL", R1_IQ4_NL, R1_Q6_K, R1_Q5_K, 25},
+    {"F32", R1_F32, R1_F32, R1_F32, 0},
+    {"F16", R1_F16, R1_F16, R1_F16, 1},
+    {"BF16", R1_BF16, R1_BF16, R1_BF16, 32},
+    {"Q8_0", R1_Q8_0, R1_Q8_0, R1_Q8_0, 7},
+    {"Q6_K", R1_Q6_K, R1_Q6_K, R1_Q6_K, 18},
+    {"Q5_K", R1_Q5_K, R1_Q6_K, R1_Q6_K, 17},
+    {"Q4_K", R1_Q4_K, R1_Q6_K, R1_Q6_K, 15},
+    {"Q3_K", R1_Q3_K, R1_Q6_K, R1_Q5_K, 12},
+    {"Q2_K", R1_Q2_K, R1_Q6_K, R1_Q4_K, 10},
+    {"Q5_1", R1_Q5_1, R1_Q6_K, R1_Q5_1, 9},
+    {"Q5_0", R1_Q5_0, R1_Q6_K, R1_Q5_0, 8},
+    {"Q4_1", R1_Q4_1, R1_Q6_K, R1_Q4_1, 3},
+    {"Q4_0", R1_Q4_0, R1_Q6_K, R1_Q4_0, 2},
+    {"IQ4_NL", R1_IQ4_NL, R1_Q6_K, R1_Q5_K, 25},
 };
+/* clang-format on */
 enum { TYPES = sizeof types / sizeof types[0] };
 
 r1_status r1_convert_find(const char *name, int kinds, const r1_convert_type **out, r1_err *err)
