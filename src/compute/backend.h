@@ -81,6 +81,9 @@ typedef struct {
      * one; otherwise the same shape is refilled in place, which cannot fail. */
     r1_status (*pack)(r1_backend *b, r1_packed **p, r1_tensor w, r1_dtype as, bool transpose,
                       r1_err *err);
+    /* The same without transposing, but w stays where it is and must outlive the result: for
+     * weights that memory does not hold twice.  Every matmul puts what it needs in order anew. */
+    r1_packed *(*lend)(r1_backend *b, r1_tensor w, r1_dtype as);
     void (*pack_free)(r1_backend *b, r1_packed *p);
 
     /* ---- Forward ---- */

@@ -128,6 +128,12 @@ static r1_status cpu_pack(r1_backend *b, r1_packed **p, r1_tensor w, r1_dtype as
     return r1_matmul_pack(b->pool, of(b)->isa, p, w, as, transpose, err);
 }
 
+static r1_packed *cpu_lend(r1_backend *b, r1_tensor w, r1_dtype as)
+{
+    (void)b;
+    return r1_matmul_lend(w, as);
+}
+
 static void cpu_pack_free(r1_backend *b, r1_packed *p)
 {
     (void)b;
@@ -726,6 +732,7 @@ const r1_backend_ops r1_cpu_ops = {
     .copy_out = cpu_copy_out,
     .zero = cpu_zero,
     .pack = cpu_pack,
+    .lend = cpu_lend,
     .pack_free = cpu_pack_free,
     .gather = cpu_gather,
     .matmul = cpu_matmul,

@@ -36,7 +36,7 @@ static bool is_block(r1_dtype t)
 
 typedef struct {
     kernels k;
-    r1_packed *p;
+    const r1_packed *p;
     r1_tensor w;
     bool transpose;
 } pack_job;
@@ -115,21 +115,28 @@ static void pack_float_panel(const pack_job *j, uint8_t *to, int64_t o, int lane
     }
 }
 
+/* Panel i of w, which becomes p, to `to`. */
+static void pack_panel(kernels k, const r1_packed *p, r1_tensor w, bool transpose, int64_t i,
+                       uint8_t *to)
+{
+    const int64_t o = i * R1_PANEL, left = p->outputs - o;
+    const int lanes = (int)(left < 0 ? 0 : left < R1_PANEL ? left : R1_PANEL);
+    if (is_block(p->dtype)) {
+        r1_block_pack(to, p->dtype, row_at(w, o), r1_tensor_bytes(p->dtype, w.stride0), lanes,
+                      p->inputs);
+        return;
+    }
+    const pack_job j = {k, p, w, transpose};
+    pack_float_panel(&j, to, o, lanes);
+}
+
 static void pack_panels(void *ud, int thread, int64_t begin, int64_t end)
 {
     (void)thread;
     const pack_job *j = ud;
-    const r1_packed *p = j->p;
-    for (int64_t i = begin; i < end; i++) {
-        uint8_t *to = p->data + (size_t)i * p->panel_bytes;
-        const int64_t o = i * R1_PANEL, left = p->outputs - o;
-        const int lanes = (int)(left < R1_PANEL ? left : R1_PANEL);
-        if (is_block(p->dtype))
-            r1_block_pack(to, p->dtype, row_at(j->w, o),
-                          r1_tensor_bytes(p->dtype, j->w.stride0), lanes, p->inputs);
-        else
-            pack_float_panel(j, to, o, lanes);
-    }
+    for (int64_t i = begin; i < end; i++)
+        pack_panel(j->k, j->p, j->w, j->transpose, i,
+                   j->p->data + (size_t)i * j->p->panel_bytes);
 }
 
 static size_t panel_bytes(r1_dtype t, int64_t depth)
@@ -139,28 +146,27 @@ static size_t panel_bytes(r1_dtype t, int64_t depth)
     return r1_tensor_bytes(t, depth * R1_PANEL);
 }
 
-/* An empty pack of the given shape. */
-static r1_status make_packed(r1_packed **out, r1_dtype dtype, int64_t outputs, int64_t inputs,
-                             r1_err *err)
+/* A pack of the given shape without memory. */
+static r1_packed *new_packed(r1_dtype dtype, int64_t outputs, int64_t inputs)
 {
     r1_packed *p = R1_NEW(r1_packed);
-    p->dtype = dtype;
+    p->dtype = is_block(dtype) && !r1_block_can_pack(dtype, inputs) ? R1_F32 : dtype;
     p->outputs = outputs;
     p->inputs = inputs;
     p->depth = dtype == R1_BF16 ? (inputs + 1) / 2 * 2 : inputs;
     p->panels = (outputs + R1_PANEL - 1) / R1_PANEL;
-    p->panel_bytes = panel_bytes(dtype, p->depth);
+    p->panel_bytes = panel_bytes(p->dtype, p->depth);
+    return p;
+}
+
+static r1_status take_memory(r1_packed *p, r1_err *err)
+{
     void *data = NULL;
-    r1_status s = r1_mem_mul((size_t)p->panels, p->panel_bytes, &p->bytes)
-                      ? r1_mem_large(p->bytes, &data, err)
-                      : r1_fail(err, R1_ENOMEM, "matmul: a weight of %lld x %lld is too large",
-                                (long long)outputs, (long long)inputs);
-    if (s != R1_OK) {
-        r1_mem_free(p);
-        return s;
-    }
+    if (!r1_mem_mul((size_t)p->panels, p->panel_bytes, &p->bytes))
+        return r1_fail(err, R1_ENOMEM, "matmul: a weight of %lld x %lld is too large",
+                       (long long)p->outputs, (long long)p->inputs);
+    R1_TRY(r1_mem_large(p->bytes, &data, err));
     p->data = data;
-    *out = p;
     return R1_OK;
 }
 
@@ -172,21 +178,35 @@ r1_status r1_matmul_pack(r1_pool *pool, r1_isa isa, r1_packed **p, r1_tensor w, 
     r1_assert(w.rank == 2);
     r1_assert(as == R1_F32 || as == R1_BF16 || (as == w.dtype && !transpose));
     r1_assert(!transpose || !is_block(w.dtype));
-    if (is_block(as) && !r1_block_can_pack(as, inputs))
-        as = R1_F32;
-    if (!*p)
-        R1_TRY(make_packed(p, as, outputs, inputs, err));
-    r1_assert((*p)->dtype == as && (*p)->outputs == outputs && (*p)->inputs == inputs);
+    if (!*p) {
+        r1_packed *made = new_packed(as, outputs, inputs);
+        r1_status s = take_memory(made, err);
+        if (s != R1_OK) {
+            r1_mem_free(made);
+            return s;
+        }
+        *p = made;
+    }
+    r1_assert((*p)->data && (*p)->outputs == outputs && (*p)->inputs == inputs);
     pack_job job = {kernels_of(isa), *p, w, transpose};
     r1_pool_for(pool, (*p)->panels, 4, pack_panels, &job);
     return R1_OK;
+}
+
+r1_packed *r1_matmul_lend(r1_tensor w, r1_dtype as)
+{
+    r1_assert(w.rank == 2 && (as == R1_F32 || as == R1_BF16 || as == w.dtype));
+    r1_packed *p = new_packed(as, w.shape[0], w.shape[1]);
+    p->lent = w;
+    return p;
 }
 
 void r1_matmul_pack_free(r1_packed *p)
 {
     if (!p)
         return;
-    r1_mem_large_free(p->data, p->bytes);
+    if (p->data)
+        r1_mem_large_free(p->data, p->bytes);
     r1_mem_free(p);
 }
 
@@ -302,11 +322,26 @@ typedef struct {
     int64_t rows, tile; /* rows, and how many of them a unit takes */
     int64_t group;      /* panels a unit takes */
     bool add;
+    uint8_t *lent; /* (threads,lent_bytes): where the panels of a lent weight are made */
+    size_t lent_bytes;
 } tile_job;
 
+/* The np panels from `panel` on: packed already, or made here from the rows of a lent weight. */
+static const uint8_t *panels_of(const tile_job *j, const r1_packed *w, int64_t panel, int np,
+                                int thread)
+{
+    if (w->data)
+        return w->data + (size_t)panel * w->panel_bytes;
+    uint8_t *to = j->lent + (size_t)thread * j->lent_bytes;
+    memset(to, 0, (size_t)np * w->panel_bytes); /* outputs beyond the last */
+    for (int i = 0; i < np; i++)
+        pack_panel(j->k, w, w->lent, false, panel + i, to + (size_t)i * w->panel_bytes);
+    return to;
+}
+
 /* Panels [panel,last) of weight i against rows [row,end). */
-static void run_panels(const tile_job *j, int i, int64_t panel, int64_t last, int64_t row,
-                       int64_t end)
+static void run_panels(const tile_job *j, int thread, int i, int64_t panel, int64_t last,
+                       int64_t row, int64_t end)
 {
     _Alignas(64) float c[R1_TILE_ROWS * R1_TILE_PANELS * R1_PANEL];
     const r1_packed *w = j->w[i];
@@ -318,12 +353,14 @@ static void run_panels(const tile_job *j, int i, int64_t panel, int64_t last, in
     const size_t size = y->dtype == R1_F32 ? 4 : 2;
     const int64_t tiles = (end - row + max_rows - 1) / max_rows;
     while (panel < last) {
-        const int np = last - panel >= max_panels ? max_panels : 1;
+        int np = last - panel >= max_panels ? max_panels : 1;
+        if (max_panels > 2 && block && j->rows == 1 && last - panel >= 2 && np == 1)
+            np = 2;
         const int64_t o = panel * R1_PANEL, left = w->outputs - o;
         const int64_t cols = left < np * R1_PANEL ? left : np * R1_PANEL;
-        const uint8_t *data = w->data + (size_t)panel * w->panel_bytes;
+        const uint8_t *data = panels_of(j, w, panel, np, thread);
         /* While these panels are used the next ones come, a share with every tile of rows. */
-        const size_t next = last - panel > np ? (size_t)np * w->panel_bytes : 0;
+        const size_t next = w->data && last - panel > np ? (size_t)np * w->panel_bytes : 0;
         r1_matmul_ahead ahead = {data + (size_t)np * w->panel_bytes,
                                  (next + (size_t)tiles - 1) / (size_t)tiles};
         for (int64_t r = row; r < end; r += max_rows) {
@@ -339,7 +376,6 @@ static void run_panels(const tile_job *j, int i, int64_t panel, int64_t last, in
 
 static void run_units(void *ud, int thread, int64_t begin, int64_t end)
 {
-    (void)thread;
     const tile_job *j = ud;
     const int64_t units = j->first[j->n];
     while (begin < end) {
@@ -352,7 +388,7 @@ static void run_units(void *ud, int thread, int64_t begin, int64_t end)
         next = next < j->first[i + 1] ? next : j->first[i + 1];
         const int64_t panel = (at - j->first[i]) * j->group,
                       last = (next - j->first[i]) * j->group;
-        run_panels(j, i, panel, last < j->w[i]->panels ? last : j->w[i]->panels, row,
+        run_panels(j, thread, i, panel, last < j->w[i]->panels ? last : j->w[i]->panels, row,
                    row + j->tile < j->rows ? row + j->tile : j->rows);
         begin += next - at;
     }
@@ -397,6 +433,12 @@ void r1_matmul_run(r1_pool *pool, r1_isa isa, r1_matmul_scratch *s, const r1_ten
         made[f] = true;
         j.in[i] = &form[f];
     }
+    for (int i = 0; i < n; i++)
+        if (!w[i]->data && j.lent_bytes < R1_TILE_PANELS * w[i]->panel_bytes)
+            j.lent_bytes = R1_TILE_PANELS * w[i]->panel_bytes;
+    j.lent_bytes = (j.lent_bytes + 63) / 64 * 64;
+    if (j.lent_bytes)
+        j.lent = grow(s, 5, (size_t)r1_pool_threads(pool) * j.lent_bytes);
     run_job(pool, &j);
 }
 

@@ -23,20 +23,22 @@ struct r1_packed {
     int64_t depth;           /* K rounded up: to 2 (BF16) or kept; blocks need K % 32 == 0 */
     int64_t panels;          /* ceil(O/16); rows beyond O are zero */
     size_t panel_bytes;
-    uint8_t *data;
+    uint8_t *data; /* NULL = lent: panels are made from the rows of `lent` at every use */
     size_t bytes;
+    r1_tensor lent;
 };
 
 /* See backend.h, pack.  A quantised `as` is w's own dtype; what r1_block_can_pack refuses becomes
  * F32. */
 r1_status r1_matmul_pack(r1_pool *pool, r1_isa isa, r1_packed **p, r1_tensor w, r1_dtype as,
                          bool transpose, r1_err *err);
+r1_packed *r1_matmul_lend(r1_tensor w, r1_dtype as); /* see backend.h, lend */
 void r1_matmul_pack_free(r1_packed *p);
 
 /* Scratch that grows to the largest call and is kept: quantised or converted inputs. */
 typedef struct {
-    void *data[5];
-    size_t bytes[5];
+    void *data[6];
+    size_t bytes[6];
 } r1_matmul_scratch;
 void r1_matmul_scratch_release(r1_matmul_scratch *s);
 
@@ -88,7 +90,7 @@ typedef struct {
 
 /* Quantised weights. */
 typedef struct {
-    int max_rows, max_panels;
+    int max_rows, max_panels; /* of 4, two panels are possible for one row */
     r1_matmul_tile_fn tile[R1_DTYPE_COUNT];
     /* Blocks of one row, each 6 blocks after the one before; x (K) of dtype t, F32 or BF16. */
     void (*quantize)(const void *x, r1_dtype t, int64_t k, int8_t *q, float *scale, float *sum,

@@ -139,6 +139,11 @@ r1_status r1_op_pack(r1_backend *b, r1_packed **p, r1_tensor w, r1_dtype as, boo
     return s;
 }
 
+r1_packed *r1_op_lend(r1_backend *b, r1_tensor w, r1_dtype as)
+{
+    return b->ops->lend(b, w, as);
+}
+
 void r1_op_pack_free(r1_backend *b, r1_packed *p)
 {
     b->ops->pack_free(b, p);

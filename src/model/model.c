@@ -139,10 +139,36 @@ static r1_dtype pack_dtype(const r1_model *m, r1_dtype t, int64_t inputs)
     return m->act;
 }
 
-static r1_status pack_linear(r1_model *m, r1_linear *l, r1_err *err)
+/* Packs take as much memory as the file.  Where that is more than the machine can spare they are not
+ * made: the weights stay in the file, and what is used is put in order each time. */
+static bool packs_fit(const r1_model *m)
 {
-    R1_TRY(r1_op_pack(m->backend, &l->fwd, l->rows,
-                      pack_dtype(m, l->rows.dtype, l->rows.shape[1]), false, err));
+    enum { OF_MEMORY = 4 }; /* three parts of four for packs, one for everything else */
+    uint64_t bytes = 0;
+    for (int i = 0; i < m->n_params; i++) {
+        const r1_linear *l = m->params[i].linear;
+        if (l && l->rows.data)
+            bytes += r1_tensor_bytes(pack_dtype(m, l->rows.dtype, l->rows.shape[1]),
+                                     r1_tensor_count(l->rows));
+    }
+    const uint64_t memory = r1_os_memory_bytes(), room = memory - memory / OF_MEMORY;
+    if (bytes <= room)
+        return true;
+    r1_log(R1_LOG_WARN,
+           "weights of %.1f GiB do not fit %.1f GiB of memory twice: "
+           "they are used from the file, which is slow",
+           (double)bytes / (1 << 30), (double)memory / (1 << 30));
+    return false;
+}
+
+static r1_status pack_linear(r1_model *m, r1_linear *l, bool fits, r1_err *err)
+{
+    const r1_dtype as = pack_dtype(m, l->rows.dtype, l->rows.shape[1]);
+    if (!fits) {
+        l->fwd = r1_op_lend(m->backend, l->rows, as);
+        return R1_OK;
+    }
+    R1_TRY(r1_op_pack(m->backend, &l->fwd, l->rows, as, false, err));
     if (m->trainable)
         R1_TRY(r1_op_pack(m->backend, &l->bwd, l->rows, m->act, true, err));
     return R1_OK;
@@ -179,12 +205,13 @@ static r1_status pack_all(r1_model *m, r1_err *err)
 {
     if (m->cfg.tied)
         m->head.rows = m->embed;
+    const bool fits = m->trainable || packs_fit(m);
     for (int i = 0; i < m->n_params; i++)
         if (m->params[i].linear && m->params[i].linear != &m->head)
-            R1_TRY(pack_linear(m, m->params[i].linear, err));
+            R1_TRY(pack_linear(m, m->params[i].linear, fits, err));
     for (int l = 0; l < m->cfg.n_layers && m->cfg.kv_rank; l++)
         R1_TRY(pack_latent(m, &m->layers[l].latent, err));
-    return pack_linear(m, &m->head, err);
+    return pack_linear(m, &m->head, fits, err);
 }
 
 void r1_model_refresh(r1_model *m)

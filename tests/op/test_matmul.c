@@ -133,6 +133,12 @@ static void check_matmul(const op_bench *bench, shape s)
                 assert_row_bits("row in a smaller call", y[i], r, part, r - row);
         }
         r1_op_pack_free(bench->b[i], p);
+        /* A weight that is lent gives the same bits. */
+        p = r1_op_lend(bench->b[i], w, s.w);
+        r1_tensor lent = copy_of(before);
+        r1_op_matmul(bench->b[i], lent, x, p, s.flags);
+        assert_bits("lent", y[i], lent);
+        r1_op_pack_free(bench->b[i], p);
         assert_gaps_kept("y", y[i]);
     }
     assert_near("y", y[0], want, size, unit);
