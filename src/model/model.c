@@ -139,8 +139,8 @@ static r1_dtype pack_dtype(const r1_model *m, r1_dtype t, int64_t inputs)
     return m->act;
 }
 
-/* Packs take as much memory as the file.  Where that is more than the machine can spare they are not
- * made: the weights stay in the file, and what is used is put in order each time. */
+/* Packs take as much memory as the file.  Where that is more than the machine can spare they are
+ * not made: the weights stay in the file, and what is used is put in order each time. */
 static bool packs_fit(const r1_model *m)
 {
     enum { OF_MEMORY = 4 }; /* three parts of four for packs, one for everything else */
