@@ -4,38 +4,116 @@
 #include "compute/simd.h"
 
 enum {
-    ROWS = R1_ATTN_ROWS,
-    KEYS = R1_ATTN_KEYS,
-    HEADS = R1_ATTN_HEADS,
-    DIM = R1_ATTN_MAX_DIM,
-    PAD = 16 /* rows of scratch are padded with zeros to whole vectors */
+    QUERIES = R1_ATTN_QUERIES,
+    BLOCK = R1_ATTN_BLOCK,
+    CHUNK = R1_ATTN_CHUNK,
+    TILE_ROWS = VW == 1 ? 2 : 6, /* of a matrix product in registers ... */
+    TILE_VECTORS = VW == 8 ? 2 : 4
 };
 
-static int padded(int d)
+/* A piece of the task's scratch. */
+static float *take(float **scratch, int n)
 {
-    return (d + PAD - 1) / PAD * PAD;
+    float *p = *scratch;
+    *scratch += r1_attn_padded(n);
+    return p;
 }
 
-/* ---- Blocks of rows in F32 --------------------------------------------------------------- */
-
-R1_INLINE void load_row(float *to, const void *from, const r1_dtype t, int64_t at, int d)
+static int least(int a, int b)
 {
-    for (int i = 0; i < padded(d); i += VW) {
-        int m = v_lanes(d - i);
-        v_store(to + i, m > 0 ? v_ld(from, t, at + i, m) : v_set(0));
-    }
+    return a < b ? a : b;
 }
 
-/* Row `row` of t, d elements from column `col`, to F32 with zeros up to the padded width. */
-static void read_row(float *to, const r1_tensor *t, int64_t row, int col, int d)
+static int most_of(int a, int b)
 {
-    int64_t at = row * t->stride0 + col;
-    if (t->dtype == R1_F32)
-        load_row(to, t->data, R1_F32, at, d);
-    else if (t->dtype == R1_BF16)
-        load_row(to, t->data, R1_BF16, at, d);
-    else
-        load_row(to, t->data, R1_F16, at, d);
+    return a > b ? a : b;
+}
+
+static int most_in(const int *n, int count)
+{
+    int most = 0;
+    for (int i = 0; i < count; i++)
+        most = most_of(most, n[i]);
+    return most;
+}
+
+/* ---- Rows of tensors in F32 -------------------------------------------------------------- */
+
+/* As v_ld, and Q8_0: there i and the width of a head are multiples of the block of 32. */
+R1_INLINE vf load(const void *p, const r1_dtype t, int64_t i, int m)
+{
+    if (t != R1_Q8_0)
+        return v_ld(p, t, i, m);
+    enum { ELEMENTS = 32, BYTES = 34 };
+    const uint8_t *block = (const uint8_t *)p + i / ELEMENTS * BYTES;
+    uint16_t scale;
+    memcpy(&scale, block, sizeof scale);
+    return v_mul(v_load_i8((const int8_t *)block + sizeof scale + i % ELEMENTS),
+                 v_set(v_f16(scale)));
+}
+
+/* Calls the statement with T a constant, so that loads are chosen at compile time. */
+#define BY_DTYPE(t, statement)          \
+    do {                                \
+        switch ((int)(t)) {             \
+        case R1_F32: {                  \
+            const r1_dtype T = R1_F32;  \
+            statement;                  \
+            break;                      \
+        }                               \
+        case R1_BF16: {                 \
+            const r1_dtype T = R1_BF16; \
+            statement;                  \
+            break;                      \
+        }                               \
+        case R1_F16: {                  \
+            const r1_dtype T = R1_F16;  \
+            statement;                  \
+            break;                      \
+        }                               \
+        default: {                      \
+            const r1_dtype T = R1_Q8_0; \
+            statement;                  \
+        }                               \
+        }                               \
+    } while (0)
+
+/* One head's columns of a tensor. */
+typedef struct {
+    const char *base; /* in row 0 */
+    int64_t step;     /* bytes from one row to the next */
+    int width;        /* elements; for Q8_0 whole blocks */
+    r1_dtype dtype;
+} panel;
+
+static panel panel_of(const r1_tensor *t, int head, int width)
+{
+    const r1_dtype_traits *type = r1_tensor_traits(t->dtype);
+    return (panel){(const char *)t->data + (int64_t)head * width / type->block * type->bytes,
+                   t->stride0 / type->block * type->bytes, width, t->dtype};
+}
+
+R1_INLINE void load_row(float *to, const char *from, const r1_dtype t, int d)
+{
+    int i = 0;
+    for (; i + VW <= d; i += VW)
+        v_store(to + i, load(from, t, i, VW));
+    for (; i < r1_attn_padded(d); i += VW)
+        v_store(to + i, i < d ? load(from, t, i, d - i) : v_set(0));
+}
+
+/* A row to F32, with zeros up to the padded width. */
+static void read_row(float *to, const panel *p, int64_t row)
+{
+    BY_DTYPE(p->dtype, load_row(to, p->base + row * p->step, T, p->width));
+}
+
+/* Rows at[0..n) to (n,padded). */
+static void read_rows(float *to, const panel *p, const int32_t *at, int n)
+{
+    const int width = r1_attn_padded(p->width);
+    BY_DTYPE(p->dtype, for (int i = 0; i < n; i++)
+                           load_row(to + i * width, p->base + at[i] * p->step, T, p->width));
 }
 
 static void write_row(const r1_tensor *t, int64_t row, int col, const float *from, int d)
@@ -50,105 +128,246 @@ static void write_row(const r1_tensor *t, int64_t row, int col, const float *fro
     }
 }
 
-/* Keys [first, first+n) of a row's list, head at column col; up to KEYS rows of scratch, the
- * unused ones zero. */
-static void read_keys(float *to, const r1_tensor *t, const r1_rows *rows, int row, int first,
-                      int n, int col, int d)
+/* Ask for rows before they are needed: those of one head lie too far apart for the processor to
+ * guess. */
+static void fetch_rows(const panel *p, const int32_t *at, int n)
 {
-    int width = padded(d);
-    const r1_span *s = rows->span + rows->list[row];
-    for (; first >= s->n; s++)
-        first -= s->n;
-    for (int i = 0; i < n; i++, first++) {
-        if (first == s->n) {
-            s++;
-            first = 0;
-        }
-        read_row(to + i * width, t, s->first + first, col, d);
-    }
-    memset(to + n * width, 0, (size_t)((KEYS - n) * width) * sizeof *to);
+    enum { LINE = 64 };
+    const r1_dtype_traits *type = r1_tensor_traits(p->dtype);
+    const int bytes = p->width / type->block * type->bytes;
+    for (int i = 0; i < n; i++)
+        for (int line = 0; line < bytes; line += LINE)
+            __builtin_prefetch(p->base + at[i] * p->step + line, 0, 3);
 }
 
-/* ---- Two primitives ---------------------------------------------------------------------- */
-
-/* VW vectors to the vector of their sums, by a fixed tree. */
-R1_INLINE vf sums(vf a[VW])
+/* VW vectors become their columns. */
+R1_INLINE void turn(vf a[VW])
 {
+#if VW > 1
+    vf b[VW], c[VW];
+    for (int i = 0; i < VW; i += 2) {
+        b[i] = v_unpack_low(a[i], a[i + 1]);
+        b[i + 1] = v_unpack_high(a[i], a[i + 1]);
+    }
+    for (int i = 0; i < VW; i += 4) { /* 128 bits L of c[i + j]: column 4L + j of 4 rows */
+        c[i] = v_unpack_low2(b[i], b[i + 2]);
+        c[i + 1] = v_unpack_high2(b[i], b[i + 2]);
+        c[i + 2] = v_unpack_low2(b[i + 1], b[i + 3]);
+        c[i + 3] = v_unpack_high2(b[i + 1], b[i + 3]);
+    }
+    for (int j = 0; j < 4; j++) {
 #if VW == 16
-    for (int i = 0; i < 8; i++)
-        a[i] = v_add(_mm512_unpacklo_ps(a[2 * i], a[2 * i + 1]),
-                     _mm512_unpackhi_ps(a[2 * i], a[2 * i + 1]));
-    for (int i = 0; i < 4; i++) {
-        __m512d x = _mm512_castps_pd(a[2 * i]), y = _mm512_castps_pd(a[2 * i + 1]);
-        a[i] = v_add(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)),
-                     _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));
-    }
-    for (int n = 2; n > 0; n /= 2)
-        for (int i = 0; i < n; i++)
-            a[i] = v_add(_mm512_shuffle_f32x4(a[2 * i], a[2 * i + 1], 0x88),
-                         _mm512_shuffle_f32x4(a[2 * i], a[2 * i + 1], 0xdd));
-    return a[0];
-#elif VW == 8
-    for (int i = 0; i < 4; i++)
-        a[i] = v_add(_mm256_unpacklo_ps(a[2 * i], a[2 * i + 1]),
-                     _mm256_unpackhi_ps(a[2 * i], a[2 * i + 1]));
-    for (int i = 0; i < 2; i++) {
-        __m256d x = _mm256_castps_pd(a[2 * i]), y = _mm256_castps_pd(a[2 * i + 1]);
-        a[i] = v_add(_mm256_castpd_ps(_mm256_unpacklo_pd(x, y)),
-                     _mm256_castpd_ps(_mm256_unpackhi_pd(x, y)));
-    }
-    return v_add(_mm256_permute2f128_ps(a[0], a[1], 0x20),
-                 _mm256_permute2f128_ps(a[0], a[1], 0x31));
+        vf x = _mm512_shuffle_f32x4(c[j], c[4 + j], 0x88);
+        vf y = _mm512_shuffle_f32x4(c[8 + j], c[12 + j], 0x88);
+        a[j] = _mm512_shuffle_f32x4(x, y, 0x88);
+        a[8 + j] = _mm512_shuffle_f32x4(x, y, 0xdd);
+        x = _mm512_shuffle_f32x4(c[j], c[4 + j], 0xdd);
+        y = _mm512_shuffle_f32x4(c[8 + j], c[12 + j], 0xdd);
+        a[4 + j] = _mm512_shuffle_f32x4(x, y, 0x88);
+        a[12 + j] = _mm512_shuffle_f32x4(x, y, 0xdd);
 #else
-    return a[0];
+        a[j] = _mm256_permute2f128_ps(c[j], c[4 + j], 0x20);
+        a[4 + j] = _mm256_permute2f128_ps(c[j], c[4 + j], 0x31);
+#endif
+    }
+#else
+    (void)a;
 #endif
 }
 
-/* out[j] = a . b[j] for j < n, a multiple of 16; b (n,width). */
-R1_INLINE void dots(float *out, const float *a, const float *b, int n, int width)
+/* VW rows, columns [i, i + m). */
+R1_INLINE void load_square(float *to, const char *const from[VW], const r1_dtype t, int i,
+                           int m)
 {
-    for (int j = 0; j < n; j += VW) {
-        vf acc[VW];
-        for (int i = 0; i < VW; i++)
-            acc[i] = v_set(0);
-        for (int d = 0; d < width; d += VW) {
-            vf x = v_load(a + d);
-            for (int i = 0; i < VW; i++)
-                acc[i] = v_fma(v_load(b + (j + i) * width + d), x, acc[i]);
-        }
-        v_store(out + j, sums(acc));
+    vf a[VW];
+    for (int r = 0; r < VW; r++)
+        a[r] = load(from[r], t, i, m);
+    turn(a);
+    for (int r = 0; r < VW; r++)
+        v_store(to + r * BLOCK, a[r]);
+}
+
+R1_INLINE void load_turned(float *to, const panel *p, const r1_dtype dtype, const int32_t *at,
+                           int n)
+{
+    for (int k = 0; k < n; k += VW) {
+        const char *from[VW];
+        int i = 0;
+        for (int r = 0; r < VW; r++)
+            from[r] = p->base + at[least(k + r, n - 1)] * p->step;
+        for (; i + VW <= p->width; i += VW)
+            load_square(to + i * BLOCK + k, from, dtype, i, VW);
+        if (i < p->width)
+            load_square(to + i * BLOCK + k, from, dtype, i, p->width - i);
     }
 }
 
-/* y += sum over j < n of c[j] * b[j], even and odd j apart; n is even, b (n,width). */
-R1_INLINE void weighted_sum(float *y, const float *c, const float *b, int n, int width)
+/* Rows at[0..n) turned: to (width,BLOCK).  Whole vectors of keys are written; what is in the last
+ * one beyond n means nothing. */
+static void read_turned(float *to, const panel *p, const int32_t *at, int n)
 {
-    enum { AT_ONCE = VW == 1 ? 1 : 4 };
+    BY_DTYPE(p->dtype, load_turned(to, p, T, at, n));
+}
+
+/* Where a list was found to be, so that the next search need not begin at its beginning. */
+typedef struct {
+    int row, begin; /* the span's first key is number `begin` of the row's list */
+    const r1_span *span;
+} cursor;
+
+/* Keys [first, first + n) of a row's list are these rows of the cache. */
+static void locate(cursor *c, int32_t *at, const r1_rows *rows, int row, int first, int n)
+{
+    if (c->row != row || c->begin > first || !c->span)
+        *c = (cursor){row, 0, rows->span + rows->list[row]};
+    const r1_span *s = c->span;
+    int begin = c->begin;
+    while (begin + s->n <= first)
+        begin += s++->n;
+    if (first % CHUNK == 0) /* a chunk is gone through twice */
+        *c = (cursor){row, begin, s};
+    for (int i = 0; i < n; begin += s++->n)
+        for (int in = first + i - begin; in < s->n && i < n; in++)
+            at[i++] = s->first + in;
+}
+
+/* ---- Two matrix products ----------------------------------------------------------------- */
+
+#define BY_COUNT(n, CALL)    \
+    switch (n) {             \
+    case 1: CALL(1); break;  \
+    case 2: CALL(2); break;  \
+    case 3: CALL(3); break;  \
+    case 4: CALL(4); break;  \
+    case 5: CALL(5); break;  \
+    default: CALL(6); break; \
+    }
+
+/* How many rows the next tile takes of n that are left: tiles of about the same height. */
+static int tile_rows(int n)
+{
+    int tiles = (n + TILE_ROWS - 1) / TILE_ROWS;
+    return (n + tiles - 1) / tiles;
+}
+
+/* s[a][j] = sum over i < d of q[a][i] * kt[i][j], for nv vectors of j. */
+R1_INLINE void score_tile(float *s, int s_row, const float *q, int q_row, const float *kt,
+                          int d, const int nq, const int nv)
+{
+    vf acc[TILE_ROWS][TILE_VECTORS];
+    for (int a = 0; a < nq; a++)
+        for (int v = 0; v < nv; v++)
+            acc[a][v] = v_set(0);
+    for (int i = 0; i < d; i++) {
+        vf k[TILE_VECTORS];
+        for (int v = 0; v < nv; v++)
+            k[v] = v_load(kt + i * BLOCK + v * VW);
+        for (int a = 0; a < nq; a++) {
+            vf x = v_set(q[a * q_row + i]);
+            for (int v = 0; v < nv; v++)
+                acc[a][v] = v_fma(x, k[v], acc[a][v]);
+        }
+    }
+    for (int a = 0; a < nq; a++)
+        for (int v = 0; v < nv; v++)
+            v_store(s + a * s_row + v * VW, acc[a][v]);
+}
+
+static void score_tiles(float *s, int s_row, const float *q, int q_row, const float *kt, int d,
+                        int nq, int n)
+{
+    enum { FULL = TILE_VECTORS, HALF = TILE_VECTORS / 2 };
+    for (int j = 0; j < n; j += FULL * VW) {
+#define FULL_TILE(N)      \
+    if ((N) <= TILE_ROWS) \
+    score_tile(s + j, s_row, q, q_row, kt + j, d, N, FULL)
+#define HALF_TILE(N)      \
+    if ((N) <= TILE_ROWS) \
+    score_tile(s + j, s_row, q, q_row, kt + j, d, N, HALF)
+        if (n - j > HALF * VW)
+            BY_COUNT(nq, FULL_TILE)
+        else
+            BY_COUNT(nq, HALF_TILE)
+    }
+}
+
+/* s (nq,s_row) = q (nq,q_row) times kt (d,BLOCK); query a wants the first n[a] columns, what is
+ * written beyond means nothing. */
+static void scores(float *s, int s_row, const float *q, int q_row, const float *kt, int d,
+                   int nq, const int *n)
+{
+    for (int a = 0, rows; a < nq; a += rows) {
+        rows = tile_rows(nq - a);
+        score_tiles(s + a * s_row, s_row, q + a * q_row, q_row, kt, d, rows,
+                    most_in(n + a, rows));
+    }
+}
+
+/* y[a] += sum over j < n of c[a * c_row + j * c_step] * columns [d, d + nv * VW) of b[j]. */
+R1_INLINE void sum_tile(float *y, int y_row, const float *c, int c_row, int c_step,
+                        const char *const *b, const r1_dtype dtype, int d, int n, const int ny,
+                        const int nv)
+{
+    vf acc[TILE_ROWS][TILE_VECTORS];
+    for (int a = 0; a < ny; a++)
+        for (int v = 0; v < nv; v++)
+            acc[a][v] = v_load(y + a * y_row + d + v * VW);
+    for (int j = 0; j < n; j++) {
+        vf x[TILE_VECTORS];
+        for (int v = 0; v < nv; v++)
+            x[v] = load(b[j], dtype, d + v * VW, VW);
+        for (int a = 0; a < ny; a++) {
+            vf w = v_set(c[a * c_row + j * c_step]);
+            for (int v = 0; v < nv; v++)
+                acc[a][v] = v_fma(w, x[v], acc[a][v]);
+        }
+    }
+    for (int a = 0; a < ny; a++)
+        for (int v = 0; v < nv; v++)
+            v_store(y + a * y_row + d + v * VW, acc[a][v]);
+}
+
+R1_INLINE void sum_tiles(float *y, int ny, const float *c, int c_row, int c_step,
+                         const char *const *b, const r1_dtype dtype, int width, int n)
+{
+#define FULL_SUM(N)       \
+    if ((N) <= TILE_ROWS) \
+    sum_tile(y, width, c, c_row, c_step, b, dtype, d, n, N, TILE_VECTORS)
+#define ONE_SUM(N)        \
+    if ((N) <= TILE_ROWS) \
+    sum_tile(y, width, c, c_row, c_step, b, dtype, d, n, N, 1)
     int d = 0;
-    for (; d + AT_ONCE * VW <= width; d += AT_ONCE * VW) {
-        vf even[AT_ONCE], odd[AT_ONCE];
-        for (int i = 0; i < AT_ONCE; i++) {
-            even[i] = v_load(y + d + i * VW);
-            odd[i] = v_set(0);
-        }
-        for (int j = 0; j < n; j += 2) {
-            vf c0 = v_set(c[j]), c1 = v_set(c[j + 1]);
-            for (int i = 0; i < AT_ONCE; i++) {
-                even[i] = v_fma(c0, v_load(b + j * width + d + i * VW), even[i]);
-                odd[i] = v_fma(c1, v_load(b + (j + 1) * width + d + i * VW), odd[i]);
-            }
-        }
-        for (int i = 0; i < AT_ONCE; i++)
-            v_store(y + d + i * VW, v_add(even[i], odd[i]));
+    for (; d + TILE_VECTORS * VW <= width; d += TILE_VECTORS * VW)
+        BY_COUNT(ny, FULL_SUM)
+    for (; d < width; d += VW)
+        BY_COUNT(ny, ONE_SUM)
+}
+
+/* y (ny,width) += c times b (n,width), c[a][j] = c[a * c_row + j * c_step]; row a takes the first
+ * n[a] of b, and more while its c is 0. */
+static void sums(float *y, int ny, const float *c, int c_row, int c_step, const float *b,
+                 int width, const int *n)
+{
+    const char *row[QUERIES];
+    const int longest = most_in(n, ny);
+    r1_assert(longest <= QUERIES);
+    for (int j = 0; j < longest; j++)
+        row[j] = (const char *)(b + j * width);
+    for (int a = 0, rows; a < ny; a += rows) {
+        rows = tile_rows(ny - a);
+        sum_tiles(y + a * width, rows, c + a * c_row, c_row, c_step, row, R1_F32, width,
+                  most_in(n + a, rows));
     }
-    for (; d < width; d += VW) {
-        vf even = v_load(y + d), odd = v_set(0);
-        for (int j = 0; j < n; j += 2) {
-            even = v_fma(v_set(c[j]), v_load(b + j * width + d), even);
-            odd = v_fma(v_set(c[j + 1]), v_load(b + (j + 1) * width + d), odd);
-        }
-        v_store(y + d, v_add(even, odd));
-    }
+}
+
+/* The same for rows at[0..n) of a panel as they are, width and tile being whole. */
+static void sums_in_place(float *y, int ny, const float *c, int c_row, const panel *p,
+                          const int32_t *at, int n)
+{
+    const char *row[BLOCK];
+    for (int j = 0; j < n; j++)
+        row[j] = p->base + at[j] * p->step;
+    BY_DTYPE(p->dtype, sum_tiles(y, ny, c, c_row, 1, row, T, p->width, n));
 }
 
 R1_INLINE void scale_row(float *y, float c, int width)
@@ -159,210 +378,408 @@ R1_INLINE void scale_row(float *y, float c, int width)
 
 /* ---- Forward ----------------------------------------------------------------------------- */
 
+/* A softmax over some keys: the largest score, the sum of exponentials, and values times those
+ * (width). */
 typedef struct {
-    float most, sum; /* running maximum and sum of exponentials */
-} running;
+    float most, sum;
+    float *y;
+} part;
 
-/* One block of n keys into the running softmax of one row and head. */
-R1_INLINE void forward_block(running *s, float *y, const float *q, const float *k,
-                             const float *v, int n, float scale, int kw, int vw)
+/* The scores s of n keys become exponentials; the rest up to `all` becomes 0. */
+static void soften(part *p, float *s, int n, int all, float scale)
 {
-    float p[KEYS];
-    const int whole = (n + 15) / 16 * 16; /* the rest of the block has weight 0 */
-    dots(p, q, k, whole, kw);
+    const int whole = (n + VW - 1) / VW * VW;
     for (int j = n; j < whole; j++)
-        p[j] = -INFINITY;
-    vf top = v_set(s->most);
+        s[j] = -INFINITY;
+    vf top = v_set(-INFINITY);
     for (int j = 0; j < whole; j += VW) {
-        vf x = v_mul(v_load(p + j), v_set(scale));
-        v_store(p + j, x);
+        vf x = v_mul(v_load(s + j), v_set(scale));
+        v_store(s + j, x);
         top = v_max(top, x);
     }
-    const float most = v_maximum(top);
+    p->most = n ? v_maximum(top) : -INFINITY;
+    for (int j = 0; j < whole; j += VW)
+        v_store(s + j, v_exp(v_sub(v_load(s + j), v_set(p->most))));
+    for (int j = n; j < most_of(whole, all); j++)
+        s[j] = 0;
     vf sum = v_set(0);
     for (int j = 0; j < whole; j += VW)
-        v_store(p + j, v_exp(v_sub(v_load(p + j), v_set(most))));
-    for (int j = n; j < whole; j++)
-        p[j] = 0;
-    for (int j = 0; j < whole; j += VW)
-        sum = v_add(sum, v_load(p + j));
-    if (most != s->most) {
-        float shrink = s->most == -INFINITY ? 0 : expf(s->most - most);
-        s->sum *= shrink;
-        scale_row(y, shrink, vw);
-        s->most = most;
-    }
-    s->sum += v_sum(sum);
-    weighted_sum(y, p, v, (n + 1) / 2 * 2, vw);
+        sum = v_add(sum, v_load(s + j));
+    p->sum = v_sum(sum);
 }
 
-static void forward(const r1_attn_job *j, int group, int head, int n)
+/* Keys that come after those of `to`. */
+static void join_part(part *to, const part *p, int width)
 {
-    _Alignas(64) float k[KEYS * DIM], v[KEYS * DIM];
-    _Alignas(64) float q[ROWS * HEADS * DIM], y[ROWS * HEADS * DIM];
-    running state[ROWS * HEADS];
-    const r1_attn_group *g = &j->groups[group];
-    const int kw = padded(j->dk_dim), vw = padded(j->dv_dim);
-    const int key_head = head / (j->heads / j->key_heads);
-    for (int i = 0; i < g->n * n; i++) {
-        read_row(q + i * kw, &j->q, g->first + i / n, (head + i % n) * j->dk_dim, j->dk_dim);
-        memset(y + i * vw, 0, (size_t)vw * sizeof *y);
-        state[i] = (running){-INFINITY, 0};
+    if (p->most == -INFINITY)
+        return;
+    if (to->most == -INFINITY) {
+        to->most = p->most;
+        to->sum = p->sum;
+        memcpy(to->y, p->y, (size_t)width * sizeof *p->y);
+        return;
     }
-    for (int first = 0; first < g->keys; first += KEYS) {
-        int m = g->keys - first < KEYS ? g->keys - first : KEYS;
-        read_keys(k, &j->k, j->rows, g->first, first, m, key_head * j->dk_dim, j->dk_dim);
-        read_keys(v, &j->v, j->rows, g->first, first, m, key_head * j->dv_dim, j->dv_dim);
-        for (int i = 0; i < g->n * n; i++) {
-            int left = j->rows->n_keys[g->first + i / n] - first;
-            if (left > 0)
-                forward_block(&state[i], y + i * vw, q + i * kw, k, v, left < m ? left : m,
-                              j->scale, kw, vw);
+    const float most = p->most > to->most ? p->most : to->most;
+    const float a = expf(to->most - most), b = expf(p->most - most);
+    for (int d = 0; d < width; d += VW)
+        v_store(to->y + d,
+                v_fma(v_load(to->y + d), v_set(a), v_mul(v_load(p->y + d), v_set(b))));
+    to->sum = to->sum * a + p->sum * b;
+    to->most = most;
+}
+
+static void write_result(const r1_attn_job *j, int row, int head, const part *p)
+{
+    scale_row(p->y, 1 / p->sum, r1_attn_padded(j->dv_dim));
+    write_row(&j->y, row, head * j->dv_dim, p->y, j->dv_dim);
+    if (j->lse.data)
+        ((float *)j->lse.data)[row * j->lse.stride0 + head] = p->most + logf(p->sum);
+}
+
+static float *part_at(const r1_attn_job *j, int row, int head, int chunk)
+{
+    const int64_t i = ((int64_t)row * j->heads + head) * j->max_chunks + chunk;
+    return j->part + i * (R1_ATTN_PART_HEAD + r1_attn_padded(j->dv_dim));
+}
+
+static void join(const r1_attn_job *j, int row, int head, float *scratch)
+{
+    const int width = r1_attn_padded(j->dv_dim);
+    part all = {-INFINITY, 0, take(&scratch, width)};
+    for (int first = 0, c = 0; first < j->rows->n_keys[row]; first += CHUNK, c++) {
+        float *p = part_at(j, row, head, c);
+        join_part(&all, &(part){p[0], p[1], p + R1_ATTN_PART_HEAD}, width);
+    }
+    write_result(j, row, head, &all);
+}
+
+/* How many of n keys from `first` on the row sees. */
+static int visible(const r1_rows *rows, int row, int first, int n)
+{
+    return most_of(least(rows->n_keys[row] - first, n), 0);
+}
+
+/* Rows of a group whose lists hold the same keys in a block, as far as they see it. */
+typedef struct {
+    int n;
+    int keys;              /* of the block, the most that one of them sees */
+    int seen[QUERIES];     /* by each query */
+    int32_t at[2 * BLOCK]; /* where the keys lie, and the `next` keys after them */
+    int next;
+} run;
+
+/* The run that begins at a row, of n rows, for the block at `first`. */
+static void find_run(run *u, cursor *c, const r1_attn_job *j, int row, int n, int first,
+                     int heads)
+{
+    const r1_rows *r = j->rows;
+    int common = INT32_MAX;
+    u->n = u->keys = u->next = 0;
+    do {
+        int sees = visible(r, row + u->n, first, BLOCK);
+        u->keys = most_of(u->keys, sees);
+        for (int h = 0; h < heads; h++)
+            u->seen[u->n * heads + h] = sees;
+        u->n++;
+        common = u->n < n ? least(common, j->same[row + u->n]) : 0;
+    } while (u->n < n && least(r->n_keys[row + u->n], first + BLOCK) <= common);
+    if (u->keys == BLOCK)
+        u->next = visible(r, row, first + BLOCK, BLOCK);
+    if (u->keys)
+        locate(c, u->at, r, row, first, u->keys + u->next);
+}
+
+/* A task's memory. */
+typedef struct {
+    cursor at;
+    panel k, v;
+    float *q;       /* (queries,padded dk) */
+    float *s;       /* (queries,CHUNK) */
+    float *turned;  /* (dk,BLOCK) keys */
+    float *values;  /* (BLOCK,padded dv) */
+    part *all, *of; /* [queries] of the chunks so far, of this chunk */
+    int kw, vw;     /* padded widths */
+} forward_state;
+
+/* The keys of a block, turned.  In between, ask for its values and for the next keys. */
+static void read_keys(forward_state *f, const run *u, bool goes_on)
+{
+    enum { STEP = 16 };
+    for (int k = 0; k < u->keys; k += STEP) {
+        const int n = least(u->keys - k, STEP);
+        fetch_rows(&f->v, u->at + k, n);
+        if (goes_on && k < u->next)
+            fetch_rows(&f->k, u->at + BLOCK + k, least(u->next - k, STEP));
+        read_turned(f->turned + k, &f->k, u->at + k, n);
+    }
+}
+
+/* The values of a block, in[..] of its chunk, to n queries. */
+static void add_values(forward_state *f, int query, int n, int in, const run *u)
+{
+    float *y = f->of[query].y, *s = f->s + query * CHUNK + in;
+    if (n <= TILE_ROWS && f->v.width == f->vw) {
+        sums_in_place(y, n, s, CHUNK, &f->v, u->at, u->keys);
+        return;
+    }
+    read_rows(f->values, &f->v, u->at, u->keys);
+    sums(y, n, s, CHUNK, 1, f->values, f->vw, u->seen);
+}
+
+/* Scores of chunk c, softmax, and the weighted sums of values, into f->of. */
+static void forward_chunk(const r1_attn_job *j, const r1_attn_task *t, forward_state *f, int c)
+{
+    const r1_attn_group *g = &t->group;
+    const int end = least(g->keys, (c + 1) * CHUNK);
+    run u;
+    for (int first = c * CHUNK; first < end; first += BLOCK)
+        for (int i = 0; i < g->n; i += u.n) {
+            find_run(&u, &f->at, j, g->row + i, g->n - i, first, t->heads);
+            if (!u.keys)
+                continue;
+            read_keys(f, &u, first + BLOCK < (t->chunk + t->chunks) * CHUNK);
+            scores(f->s + i * t->heads * CHUNK + first % CHUNK, CHUNK,
+                   f->q + i * t->heads * f->kw, f->kw, f->turned, j->dk_dim, u.n * t->heads,
+                   u.seen);
+        }
+    for (int i = 0; i < g->n * t->heads; i++) {
+        int n = visible(j->rows, g->row + i / t->heads, c * CHUNK, CHUNK);
+        soften(&f->of[i], f->s + i * CHUNK, n, end - c * CHUNK, j->scale);
+        memset(f->of[i].y, 0, (size_t)f->vw * sizeof(float));
+    }
+    for (int first = c * CHUNK; first < end; first += BLOCK)
+        for (int i = 0; i < g->n; i += u.n) {
+            find_run(&u, &f->at, j, g->row + i, g->n - i, first, t->heads);
+            if (u.keys)
+                add_values(f, i * t->heads, u.n * t->heads, first % CHUNK, &u);
+        }
+}
+
+static void forward(const r1_attn_job *j, const r1_attn_task *t, float *scratch)
+{
+    part all[QUERIES], of[QUERIES];
+    const int queries = t->group.n * t->heads;
+    const int key_head = t->head / (j->heads / j->key_heads);
+    forward_state f = {.all = all, .of = of};
+    f.k = panel_of(&j->k, key_head, j->dk_dim);
+    f.v = panel_of(&j->v, key_head, j->dv_dim);
+    f.kw = r1_attn_padded(j->dk_dim);
+    f.vw = r1_attn_padded(j->dv_dim);
+    f.q = take(&scratch, queries * f.kw);
+    f.s = take(&scratch, queries * CHUNK);
+    f.turned = take(&scratch, f.kw * BLOCK);
+    f.values = take(&scratch, f.vw * BLOCK);
+    float *y = take(&scratch, 2 * queries * f.vw);
+    for (int i = 0; i < queries; i++) {
+        int row = t->group.row + i / t->heads, head = t->head + i % t->heads;
+        const panel q = panel_of(&j->q, head, j->dk_dim);
+        read_row(f.q + i * f.kw, &q, row);
+        all[i] = (part){-INFINITY, 0, y + i * f.vw};
+        of[i] = (part){-INFINITY, 0, y + (queries + i) * f.vw};
+    }
+    for (int c = t->chunk; c < t->chunk + t->chunks && c * CHUNK < t->group.keys; c++) {
+        forward_chunk(j, t, &f, c);
+        for (int i = 0; i < queries; i++) {
+            if (!j->part) {
+                join_part(&all[i], &of[i], f.vw);
+                continue;
+            }
+            float *p = part_at(j, t->group.row + i / t->heads, t->head + i % t->heads, c);
+            p[0] = of[i].most;
+            p[1] = of[i].sum;
+            memcpy(p + R1_ATTN_PART_HEAD, of[i].y, (size_t)f.vw * sizeof *p);
         }
     }
-    for (int i = 0; i < g->n * n; i++) {
-        int row = g->first + i / n, h = head + i % n;
-        scale_row(y + i * vw, 1 / state[i].sum, vw);
-        write_row(&j->y, row, h * j->dv_dim, y + i * vw, j->dv_dim);
-        if (j->lse.data)
-            ((float *)j->lse.data)[row * j->lse.stride0 + h] =
-                state[i].most + logf(state[i].sum);
-    }
+    for (int i = 0; i < queries && !j->part; i++)
+        write_result(j, t->group.row + i / t->heads, t->head + i % t->heads, &all[i]);
 }
 
 /* ---- Backward ---------------------------------------------------------------------------- */
 
-/* p = exp(s * scale - lse) and ds = p (dp - delta) scale, for n of KEYS pairs; the rest 0.
- * s, dp, lse and delta are arrays; a stride of 0 repeats one value. */
-R1_INLINE void weights_bwd(float *p, float *ds, const float *s, const float *dp,
-                           const float *lse, const float *delta, float scale, int n, bool one)
+/* p = exp(s * scale - lse) and ds = p (dp - delta) scale of n keys; p replaces s, ds dp. */
+static void weights_bwd(float *s, float *dp, float lse, float delta, float scale, int n)
 {
     for (int i = 0; i < n; i += VW) {
-        vf l = one ? v_set(*lse) : v_load(lse + i), t = one ? v_set(*delta) : v_load(delta + i);
-        vf w = v_exp(v_fma(v_load(s + i), v_set(scale), v_sub(v_set(0), l)));
-        v_store(p + i, w);
-        v_store(ds + i, v_mul(v_mul(w, v_sub(v_load(dp + i), t)), v_set(scale)));
+        vf w = v_exp(v_fma(v_load(s + i), v_set(scale), v_set(-lse)));
+        v_store(s + i, w);
+        v_store(dp + i, v_mul(v_mul(w, v_sub(v_load(dp + i), v_set(delta))), v_set(scale)));
     }
 }
 
-static void bwd_q(const r1_attn_job *j, int group, int head, int n)
-{
-    _Alignas(64) float k[KEYS * DIM], v[KEYS * DIM];
-    _Alignas(64) float q[ROWS * HEADS * DIM], dy[ROWS * HEADS * DIM], dq[ROWS * HEADS * DIM];
-    _Alignas(64) float y[DIM];
-    float lse[ROWS * HEADS], delta[ROWS * HEADS];
-    const r1_attn_group *g = &j->groups[group];
-    const int kw = padded(j->dk_dim), vw = padded(j->dv_dim);
-    const int key_head = head / (j->heads / j->key_heads);
-    for (int i = 0; i < g->n * n; i++) {
-        int row = g->first + i / n, h = head + i % n;
-        read_row(q + i * kw, &j->q, row, h * j->dk_dim, j->dk_dim);
-        read_row(dy + i * vw, &j->dy, row, h * j->dv_dim, j->dv_dim);
-        read_row(y, &j->y, row, h * j->dv_dim, j->dv_dim);
-        memset(dq + i * kw, 0, (size_t)kw * sizeof *dq);
-        vf sum = v_set(0);
-        for (int d = 0; d < vw; d += VW)
-            sum = v_fma(v_load(y + d), v_load(dy + i * vw + d), sum);
-        delta[i] = v_sum(sum);
-        lse[i] = ((const float *)j->lse.data)[row * j->lse.stride0 + h];
-        j->delta[(int64_t)row * j->heads + h] = delta[i];
-    }
-    for (int first = 0; first < g->keys; first += KEYS) {
-        int m = g->keys - first < KEYS ? g->keys - first : KEYS;
-        read_keys(k, &j->k, j->rows, g->first, first, m, key_head * j->dk_dim, j->dk_dim);
-        read_keys(v, &j->v, j->rows, g->first, first, m, key_head * j->dv_dim, j->dv_dim);
-        for (int i = 0; i < g->n * n; i++) {
-            int left = j->rows->n_keys[g->first + i / n] - first;
-            if (left <= 0)
-                continue;
-            const int seen = left < m ? left : m, whole = (seen + 15) / 16 * 16;
-            float s[KEYS], dp[KEYS], p[KEYS], ds[KEYS];
-            dots(s, q + i * kw, k, whole, kw);
-            dots(dp, dy + i * vw, v, whole, vw);
-            weights_bwd(p, ds, s, dp, &lse[i], &delta[i], j->scale, whole, true);
-            for (int a = seen; a < whole; a++)
-                ds[a] = 0;
-            weighted_sum(dq + i * kw, ds, k, whole, kw);
-        }
-    }
-    for (int i = 0; i < g->n * n; i++)
-        write_row(&j->dq, g->first + i / n, (head + i % n) * j->dk_dim, dq + i * kw, j->dk_dim);
-}
-
+/* Queries and what belongs to them. */
 typedef struct {
-    float *k, *v, *dk, *dv; /* (n,width) */
-    int key, n;
-    int at[KEYS]; /* where in a group's list each key is, -1 = nowhere */
-} key_block;
+    float *q, *dy; /* (queries,padded dk), (queries,padded dv) */
+    float *s, *dp; /* (queries,BLOCK) */
+    float lse[QUERIES], delta[QUERIES];
+    int row[QUERIES], seen[QUERIES];
+    int n;
+} queries_bwd;
 
-/* Find the keys of the block in the group's list; does any of its rows see any of them? */
-static bool find_keys(key_block *b, const r1_rows *r, const r1_attn_group *g)
+static void read_query(const r1_attn_job *j, queries_bwd *b, int row, int head)
 {
-    bool any = false;
+    const int i = b->n++;
+    const panel q = panel_of(&j->q, head, j->dk_dim), dy = panel_of(&j->dy, head, j->dv_dim);
+    read_row(b->q + i * r1_attn_padded(j->dk_dim), &q, row);
+    read_row(b->dy + i * r1_attn_padded(j->dv_dim), &dy, row);
+    b->lse[i] = ((const float *)j->lse.data)[row * j->lse.stride0 + head];
+    b->delta[i] = j->delta[(int64_t)row * j->heads + head];
+    b->row[i] = row;
+}
+
+/* Scores and their gradients against a turned block, as weights and ds. */
+static void block_bwd(const r1_attn_job *j, queries_bwd *b, const float *k, const float *v)
+{
+    const int kw = r1_attn_padded(j->dk_dim), vw = r1_attn_padded(j->dv_dim);
+    scores(b->s, BLOCK, b->q, kw, k, j->dk_dim, b->n, b->seen);
+    scores(b->dp, BLOCK, b->dy, vw, v, j->dv_dim, b->n, b->seen);
     for (int i = 0; i < b->n; i++)
-        b->at[i] = -1;
-    const r1_span *s = r->span + r->list[g->first];
-    for (int at = 0; at < g->keys; at += s++->n) {
-        int n = g->keys - at < s->n ? g->keys - at : s->n;
-        int i = s->first > b->key ? s->first - b->key : 0;
-        for (; i < b->n && b->key + i < s->first + n; i++) {
-            b->at[i] = at + b->key + i - s->first;
-            any = true;
+        weights_bwd(b->s + i * BLOCK, b->dp + i * BLOCK, b->lse[i], b->delta[i], j->scale,
+                    b->seen[i]);
+}
+
+static float delta_of(const r1_attn_job *j, int row, int head, float *dy, float *y)
+{
+    const int width = r1_attn_padded(j->dv_dim);
+    const panel of_y = panel_of(&j->y, head, j->dv_dim),
+                of_dy = panel_of(&j->dy, head, j->dv_dim);
+    vf sum = v_set(0);
+    read_row(y, &of_y, row);
+    read_row(dy, &of_dy, row);
+    for (int d = 0; d < width; d += VW)
+        sum = v_fma(v_load(y + d), v_load(dy + d), sum);
+    return v_sum(sum);
+}
+
+static void bwd_q(const r1_attn_job *j, const r1_attn_task *t, float *scratch)
+{
+    const r1_attn_group *g = &t->group;
+    const int kw = r1_attn_padded(j->dk_dim), vw = r1_attn_padded(j->dv_dim);
+    const int key_head = t->head / (j->heads / j->key_heads), queries = g->n * t->heads;
+    const panel of_k = panel_of(&j->k, key_head, j->dk_dim),
+                of_v = panel_of(&j->v, key_head, j->dv_dim);
+    cursor c = {.span = NULL};
+    queries_bwd b = {.n = 0};
+    b.q = take(&scratch, queries * kw);
+    b.dy = take(&scratch, queries * vw);
+    b.s = take(&scratch, queries * BLOCK);
+    b.dp = take(&scratch, queries * BLOCK);
+    float *dq = take(&scratch, queries * kw), *y = take(&scratch, vw);
+    float *k = take(&scratch, BLOCK * kw), *turned_k = take(&scratch, BLOCK * kw),
+          *turned_v = take(&scratch, BLOCK * vw);
+    for (int i = 0; i < queries; i++) {
+        int row = g->row + i / t->heads, head = t->head + i % t->heads;
+        j->delta[(int64_t)row * j->heads + head] = delta_of(j, row, head, b.dy, y);
+    }
+    for (int i = 0; i < queries; i++)
+        read_query(j, &b, g->row + i / t->heads, t->head + i % t->heads);
+    memset(dq, 0, (size_t)(queries * kw) * sizeof *dq);
+    for (int first = 0; first < g->keys; first += BLOCK) {
+        int32_t at[BLOCK];
+        const int n = least(g->keys - first, BLOCK);
+        locate(&c, at, j->rows, g->row, first, n);
+        read_rows(k, &of_k, at, n);
+        read_turned(turned_k, &of_k, at, n);
+        read_turned(turned_v, &of_v, at, n);
+        for (int i = 0; i < queries; i++)
+            b.seen[i] = visible(j->rows, b.row[i], first, n);
+        block_bwd(j, &b, turned_k, turned_v);
+        for (int i = 0; i < queries; i++)
+            for (int a = b.seen[i]; a < n; a++)
+                b.dp[i * BLOCK + a] = 0;
+        sums(dq, queries, b.dp, BLOCK, 1, k, kw, b.seen);
+    }
+    for (int i = 0; i < queries; i++)
+        write_row(&j->dq, b.row[i], (t->head + i % t->heads) * j->dk_dim, dq + i * kw,
+                  j->dk_dim);
+}
+
+enum { NOWHERE = INT32_MAX };
+
+/* Where in the group's list the keys [key, key + n) are; the first place, or NOWHERE. */
+static int find_keys(int *at, const r1_rows *r, const r1_attn_group *g, int key, int n)
+{
+    int first = NOWHERE;
+    for (int i = 0; i < n; i++)
+        at[i] = NOWHERE;
+    const r1_span *s = r->span + r->list[g->row];
+    for (int begin = 0; begin < g->keys; begin += s++->n) {
+        int end = s->first + least(g->keys - begin, s->n);
+        for (int i = most_of(s->first - key, 0); i < n && key + i < end; i++) {
+            at[i] = begin + key + i - s->first;
+            first = least(first, at[i]);
         }
     }
-    return any;
+    return first;
 }
 
-/* What one group's query head adds to a block of keys. */
-static void bwd_k_group(const r1_attn_job *j, const r1_attn_group *g, int head, key_block *b)
+/* A block of keys. */
+typedef struct {
+    float *turned_k, *turned_v; /* (dk,BLOCK), (dv,BLOCK) */
+    float *dk, *dv;             /* (BLOCK,padded) */
+    int n;
+    int at[BLOCK]; /* where in the group's list */
+} keys_bwd;
+
+/* What the queries add to a block of keys. */
+static void add_queries(const r1_attn_job *j, queries_bwd *b, keys_bwd *k)
 {
-    _Alignas(64) float q[ROWS * DIM], dy[ROWS * DIM];
-    float lse[ROWS] = {0}, delta[ROWS] = {0};
-    const int kw = padded(j->dk_dim), vw = padded(j->dv_dim);
-    for (int i = 0; i < g->n; i++) {
-        int row = g->first + i;
-        read_row(q + i * kw, &j->q, row, head * j->dk_dim, j->dk_dim);
-        read_row(dy + i * vw, &j->dy, row, head * j->dv_dim, j->dv_dim);
-        lse[i] = ((const float *)j->lse.data)[row * j->lse.stride0 + head];
-        delta[i] = j->delta[(int64_t)row * j->heads + head];
+    int queries[BLOCK];
+    for (int i = 0; i < b->n; i++)
+        b->seen[i] = k->n;
+    for (int i = 0; i < k->n; i++)
+        queries[i] = b->n;
+    block_bwd(j, b, k->turned_k, k->turned_v);
+    for (int i = 0; i < b->n; i++) {
+        const int keys = j->rows->n_keys[b->row[i]];
+        for (int a = 0; a < k->n; a++)
+            if (k->at[a] >= keys)
+                b->s[i * BLOCK + a] = b->dp[i * BLOCK + a] = 0;
     }
-    memset(q + g->n * kw, 0, (size_t)((ROWS - g->n) * kw) * sizeof *q);
-    memset(dy + g->n * vw, 0, (size_t)((ROWS - g->n) * vw) * sizeof *dy);
-    for (int a = 0; a < b->n; a++) {
-        if (b->at[a] < 0)
-            continue;
-        float s[ROWS], dp[ROWS], p[ROWS], ds[ROWS];
-        dots(s, b->k + a * kw, q, ROWS, kw);
-        dots(dp, b->v + a * vw, dy, ROWS, vw);
-        weights_bwd(p, ds, s, dp, lse, delta, j->scale, ROWS, false);
-        for (int i = 0; i < ROWS; i++)
-            if (i >= g->n || b->at[a] >= j->rows->n_keys[g->first + i])
-                p[i] = ds[i] = 0;
-        weighted_sum(b->dv + a * vw, p, dy, ROWS, vw);
-        weighted_sum(b->dk + a * kw, ds, q, ROWS, kw);
-    }
+    sums(k->dv, k->n, b->s, 1, BLOCK, b->dy, r1_attn_padded(j->dv_dim), queries);
+    sums(k->dk, k->n, b->dp, 1, BLOCK, b->q, r1_attn_padded(j->dk_dim), queries);
 }
 
-static void bwd_k(const r1_attn_job *j, int key_head, int key, int n)
+static void bwd_k(const r1_attn_job *j, int key_head, int key, int n, float *scratch)
 {
-    _Alignas(64) float k[KEYS * DIM], v[KEYS * DIM], dk[KEYS * DIM], dv[KEYS * DIM];
-    const int kw = padded(j->dk_dim), vw = padded(j->dv_dim);
+    const int kw = r1_attn_padded(j->dk_dim), vw = r1_attn_padded(j->dv_dim);
     const int share = j->heads / j->key_heads;
-    key_block b = {.k = k, .v = v, .dk = dk, .dv = dv, .key = key, .n = n};
-    for (int i = 0; i < n; i++) {
-        read_row(k + i * kw, &j->k, key + i, key_head * j->dk_dim, j->dk_dim);
-        read_row(v + i * vw, &j->v, key + i, key_head * j->dv_dim, j->dv_dim);
+    const panel of_k = panel_of(&j->k, key_head, j->dk_dim),
+                of_v = panel_of(&j->v, key_head, j->dv_dim);
+    queries_bwd b;
+    keys_bwd k = {.n = n};
+    b.q = take(&scratch, QUERIES * kw);
+    b.dy = take(&scratch, QUERIES * vw);
+    b.s = take(&scratch, QUERIES * BLOCK);
+    b.dp = take(&scratch, QUERIES * BLOCK);
+    k.turned_k = take(&scratch, BLOCK * kw);
+    k.turned_v = take(&scratch, BLOCK * vw);
+    k.dk = take(&scratch, BLOCK * kw);
+    k.dv = take(&scratch, BLOCK * vw);
+    int32_t row[BLOCK];
+    for (int i = 0; i < n; i++)
+        row[i] = key + i;
+    read_turned(k.turned_k, &of_k, row, n);
+    read_turned(k.turned_v, &of_v, row, n);
+    memset(k.dk, 0, (size_t)(BLOCK * kw) * sizeof *k.dk);
+    memset(k.dv, 0, (size_t)(BLOCK * vw) * sizeof *k.dv);
+    for (int i = 0; i < j->n_groups; i++) {
+        const r1_attn_group *g = &j->groups[i];
+        const int first = find_keys(k.at, j->rows, g, key, n);
+        if (first == NOWHERE)
+            continue;
+        for (int head = 0; head < share; head += j->group_heads) {
+            b.n = 0;
+            for (int r = g->row; r < g->row + g->n; r++)
+                for (int h = head; h < least(head + j->group_heads, share); h++)
+                    if (j->rows->n_keys[r] > first)
+                        read_query(j, &b, r, key_head * share + h);
+            add_queries(j, &b, &k);
+        }
     }
-    memset(dk, 0, (size_t)(n * kw) * sizeof *dk);
-    memset(dv, 0, (size_t)(n * vw) * sizeof *dv);
-    for (int g = 0; g < j->n_groups; g++)
-        if (find_keys(&b, j->rows, &j->groups[g]))
-            for (int h = 0; h < share; h++)
-                bwd_k_group(j, &j->groups[g], key_head * share + h, &b);
     for (int i = 0; i < n; i++) {
-        write_row(&j->dk, key + i, key_head * j->dk_dim, dk + i * kw, j->dk_dim);
-        write_row(&j->dv, key + i, key_head * j->dv_dim, dv + i * vw, j->dv_dim);
+        write_row(&j->dk, key + i, key_head * j->dk_dim, k.dk + i * kw, j->dk_dim);
+        write_row(&j->dv, key + i, key_head * j->dv_dim, k.dv + i * vw, j->dv_dim);
     }
 }
 
-const r1_attn_kernels R1_ISA_SYMBOL(r1_attn_kernels) = {forward, bwd_q, bwd_k};
+const r1_attn_kernels R1_ISA_SYMBOL(r1_attn_kernels) = {forward, join, bwd_q, bwd_k};

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "compute/attn_kernels.h"
+#include "compute/attn.h"
 #include "compute/backend.h"
 #include "compute/cpu_kernels.h"
 #include "compute/isa.h"
@@ -16,19 +16,16 @@ typedef struct {
     r1_backend base;
     r1_isa isa;
     const r1_cpu_kernels *k;
-    const r1_attn_kernels *attn;
+    const r1_attn_kernels *attn_kernels;
     r1_matmul_scratch matmul;
+    r1_attn_scratch attn;
     /* Cosines and sines of positions 0..positions-1 for the frequencies rope_of, times
      * rope_scale. */
     float *rope_of; /* [rope_half]: a copy, for another model's may lie at the same address */
     int64_t rope_half;
     float rope_scale;
     int32_t positions;
-    float *cosine, *sine;  /* (positions,half) */
-    r1_attn_group *groups; /* [groups_room] */
-    int groups_room;
-    float *delta; /* (N,H) of attend_bwd */
-    int64_t delta_room;
+    float *cosine, *sine; /* (positions,half) */
 } cpu;
 
 static cpu *of(r1_backend *b)
@@ -381,67 +378,10 @@ static void cpu_logprob(r1_backend *b, r1_tensor lp, r1_tensor entropy, r1_tenso
 
 /* ---- Attention --------------------------------------------------------------------------- */
 
-/* Split rows into groups that share a list. */
-static void make_groups(cpu *c, r1_attn_job *j)
-{
-    const r1_rows *r = j->rows;
-    if (c->groups_room < r->n) {
-        c->groups_room = r->n;
-        c->groups = r1_mem_realloc(c->groups, (size_t)r->n * sizeof *c->groups);
-    }
-    int n = 0;
-    for (int i = 0; i < r->n; i++) {
-        r1_attn_group *g = n ? &c->groups[n - 1] : NULL;
-        if (!g || g->n == R1_ATTN_ROWS || r->list[i] != r->list[g->first]) {
-            g = &c->groups[n++];
-            *g = (r1_attn_group){i, 0, 0};
-        }
-        g->n++;
-        g->keys = r->n_keys[i] > g->keys ? r->n_keys[i] : g->keys;
-    }
-    j->groups = c->groups;
-    j->n_groups = n;
-}
-
-/* How many query heads a task takes: all of a key head, fewer when tasks are scarce. */
-static int heads_a_task(cpu *c, const r1_attn_job *j)
-{
-    int share = j->heads / j->key_heads;
-    if (j->n_groups * j->key_heads < 4 * r1_pool_threads(c->base.pool))
-        return 1;
-    int n = share < R1_ATTN_HEADS ? share : R1_ATTN_HEADS;
-    while (share % n)
-        n--;
-    return n;
-}
-
-static void attend_tasks(void *ud, int thread, int64_t begin, int64_t end)
-{
-    (void)thread;
-    job *j = ud;
-    const r1_attn_job *a = j->more;
-    const int n = (int)j->flags, tasks = a->heads / n;
-    for (int64_t i = begin; i < end; i++) {
-        int group = (int)(i / tasks), head = (int)(i % tasks) * n;
-        if (j->id)
-            j->c->attn->bwd_q(a, group, head, n);
-        else
-            j->c->attn->forward(a, group, head, n);
-    }
-}
-
-static void for_heads(cpu *c, const r1_attn_job *a, bool backward)
-{
-    static const int32_t yes;
-    int n = heads_a_task(c, a);
-    job j = {.c = c, .more = a, .flags = (unsigned)n, .id = backward ? &yes : NULL};
-    r1_pool_for(c->base.pool, (int64_t)a->n_groups * (a->heads / n), 1, attend_tasks, &j);
-}
-
 static void cpu_attend(r1_backend *b, r1_tensor y, r1_tensor lse, r1_tensor q, r1_tensor k,
                        r1_tensor v, const r1_rows *rows, int heads, int key_heads, float scale)
 {
-    r1_attn_job a = {.y = y,
+    r1_attn_job j = {.y = y,
                      .lse = lse,
                      .q = q,
                      .k = k,
@@ -452,21 +392,7 @@ static void cpu_attend(r1_backend *b, r1_tensor y, r1_tensor lse, r1_tensor q, r
                      .dk_dim = (int)(q.shape[1] / heads),
                      .dv_dim = (int)(y.shape[1] / heads),
                      .scale = scale};
-    make_groups(of(b), &a);
-    for_heads(of(b), &a, false);
-}
-
-static void attend_keys(void *ud, int thread, int64_t begin, int64_t end)
-{
-    (void)thread;
-    job *j = ud;
-    const r1_attn_job *a = j->more;
-    for (int64_t i = begin; i < end; i++) {
-        int key = (int)(i / a->key_heads) * R1_ATTN_KEYS;
-        int left = (int)a->k.shape[0] - key;
-        j->c->attn->bwd_k(a, (int)(i % a->key_heads), key,
-                          left < R1_ATTN_KEYS ? left : R1_ATTN_KEYS);
-    }
+    r1_attn_run(b->pool, of(b)->attn_kernels, &of(b)->attn, &j);
 }
 
 static void cpu_attend_bwd(r1_backend *b, r1_tensor dq, r1_tensor dk, r1_tensor dv,
@@ -474,12 +400,7 @@ static void cpu_attend_bwd(r1_backend *b, r1_tensor dq, r1_tensor dk, r1_tensor 
                            r1_tensor v, const r1_rows *rows, int heads, int key_heads,
                            float scale)
 {
-    cpu *c = of(b);
-    if (c->delta_room < (int64_t)rows->n * heads) {
-        c->delta_room = (int64_t)rows->n * heads;
-        c->delta = r1_mem_realloc(c->delta, (size_t)c->delta_room * sizeof *c->delta);
-    }
-    r1_attn_job a = {.y = y,
+    r1_attn_job j = {.y = y,
                      .lse = lse,
                      .q = q,
                      .k = k,
@@ -488,18 +409,13 @@ static void cpu_attend_bwd(r1_backend *b, r1_tensor dq, r1_tensor dk, r1_tensor 
                      .dk = dk,
                      .dv = dv,
                      .dy = dy,
-                     .delta = c->delta,
                      .rows = rows,
                      .heads = heads,
                      .key_heads = key_heads,
                      .dk_dim = (int)(q.shape[1] / heads),
                      .dv_dim = (int)(y.shape[1] / heads),
                      .scale = scale};
-    make_groups(c, &a);
-    for_heads(c, &a, true);
-    job j = {.c = c, .more = &a};
-    int64_t blocks = (k.shape[0] + R1_ATTN_KEYS - 1) / R1_ATTN_KEYS;
-    r1_pool_for(b->pool, blocks * key_heads, 1, attend_keys, &j);
+    r1_attn_run_bwd(b->pool, of(b)->attn_kernels, &of(b)->attn, &j);
 }
 
 /* ---- Backward ---------------------------------------------------------------------------- */
@@ -715,11 +631,10 @@ static void cpu_close(r1_backend *b)
 {
     cpu *c = of(b);
     r1_matmul_scratch_release(&c->matmul);
+    r1_attn_scratch_release(&c->attn);
     r1_mem_free(c->rope_of);
     r1_mem_free(c->cosine);
     r1_mem_free(c->sine);
-    r1_mem_free(c->groups);
-    r1_mem_free(c->delta);
     r1_pool_close(b->pool);
     r1_mem_free(c);
 }
@@ -774,17 +689,17 @@ r1_status r1_cpu_open(int threads, r1_backend **out, r1_err *err)
     c->isa = r1_isa_detect();
     c->base.isa = r1_isa_text(c->isa);
     c->k = &r1_cpu_kernels_scalar;
-    c->attn = &r1_attn_kernels_scalar;
+    c->attn_kernels = &r1_attn_kernels_scalar;
 #if defined(__x86_64__)
     if (c->isa == R1_ISA_AVX512BF16) {
         c->k = &r1_cpu_kernels_avx512bf16;
-        c->attn = &r1_attn_kernels_avx512bf16;
+        c->attn_kernels = &r1_attn_kernels_avx512bf16;
     } else if (c->isa == R1_ISA_AVX512) {
         c->k = &r1_cpu_kernels_avx512;
-        c->attn = &r1_attn_kernels_avx512;
+        c->attn_kernels = &r1_attn_kernels_avx512;
     } else if (c->isa == R1_ISA_AVX2) {
         c->k = &r1_cpu_kernels_avx2;
-        c->attn = &r1_attn_kernels_avx2;
+        c->attn_kernels = &r1_attn_kernels_avx2;
     }
 #endif
     *out = &c->base;

@@ -80,6 +80,32 @@ R1_INLINE vf v_load_f16(const uint16_t *p)
 {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
+R1_INLINE vf v_load_i8(const int8_t *p)
+{
+    return _mm512_cvtepi32_ps(
+        _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+}
+R1_INLINE float v_f16(uint16_t h)
+{
+    return _cvtsh_ss(h);
+}
+/* In every 128 bits: a0 b0 a1 b1, a2 b2 a3 b3; the same of pairs. */
+R1_INLINE vf v_unpack_low(vf a, vf b)
+{
+    return _mm512_unpacklo_ps(a, b);
+}
+R1_INLINE vf v_unpack_high(vf a, vf b)
+{
+    return _mm512_unpackhi_ps(a, b);
+}
+R1_INLINE vf v_unpack_low2(vf a, vf b)
+{
+    return _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+}
+R1_INLINE vf v_unpack_high2(vf a, vf b)
+{
+    return _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+}
 R1_INLINE void v_store_bf16(uint16_t *p, vf x)
 {
     /* Round to nearest even; a NaN keeps its upper half and is made quiet. */
@@ -173,6 +199,31 @@ R1_INLINE vf v_load_bf16(const uint16_t *p)
 R1_INLINE vf v_load_f16(const uint16_t *p)
 {
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+R1_INLINE vf v_load_i8(const int8_t *p)
+{
+    return _mm256_cvtepi32_ps(
+        _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+R1_INLINE float v_f16(uint16_t h)
+{
+    return _cvtsh_ss(h);
+}
+R1_INLINE vf v_unpack_low(vf a, vf b)
+{
+    return _mm256_unpacklo_ps(a, b);
+}
+R1_INLINE vf v_unpack_high(vf a, vf b)
+{
+    return _mm256_unpackhi_ps(a, b);
+}
+R1_INLINE vf v_unpack_low2(vf a, vf b)
+{
+    return _mm256_castpd_ps(_mm256_unpacklo_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
+}
+R1_INLINE vf v_unpack_high2(vf a, vf b)
+{
+    return _mm256_castpd_ps(_mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
 }
 R1_INLINE void v_store_bf16(uint16_t *p, vf x)
 {
@@ -270,6 +321,14 @@ R1_INLINE vf v_load_bf16(const uint16_t *p)
 R1_INLINE vf v_load_f16(const uint16_t *p)
 {
     return r1_quant_f16_to_f32(*p);
+}
+R1_INLINE vf v_load_i8(const int8_t *p)
+{
+    return *p;
+}
+R1_INLINE float v_f16(uint16_t h)
+{
+    return r1_quant_f16_to_f32(h);
 }
 R1_INLINE void v_store_bf16(uint16_t *p, vf x)
 {
