@@ -265,10 +265,8 @@ def first_token(path, args):
         return t
 
     def ours():
-        r = r1_bench(path, args.threads, "-p", 8, "-n", 1, "-b", 1)
-        return r["load_s"] + 8 / r["prompt_tok_s"]
-    a = [(1 / ours(), 1 / theirs()) for _ in range(args.runs)]
-    return summary(a)
+        return r1_bench(path, args.threads, "-p", 8, "-n", 1, "-b", 1)["first_token_s"]
+    return summary([(1 / ours(), 1 / theirs()) for _ in range(args.runs)])
 
 
 def write_between(path, name, lines):
