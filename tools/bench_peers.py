@@ -205,6 +205,7 @@ SEVEN_B = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden
            "head_dim": 128, "intermediate_size": 18944, "vocab_size": 49152,
            "max_position_embeddings": 8192, "rms_norm_eps": 1e-6, "rope_theta": 1e6,
            "tie_word_embeddings": False, "hidden_act": "silu"}
+SMOLLM2_WEIGHTS, SMOLLM2_HEAD = 106_168_320, 28_311_552  # of layers; of the head
 PASSAGE = ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/math.md", "README.md"]
 
 
@@ -278,6 +279,14 @@ def write_between(path, name, lines):
         f.write(page[:i] + "\n".join(lines) + "\n" + page[j:])
 
 
+def share_of_limit(kind, name, rate, path, limits):
+    """Of the machine's: bytes read a token of one sequence, or operations a second of many rows."""
+    if name.startswith("decode") and "of 64" not in name:
+        return os.path.getsize(path) * rate / 1e9 / limits["read_gb_s"]
+    weights = SMOLLM2_WEIGHTS + (SMOLLM2_HEAD if name.startswith("decode") else 0)
+    return 2 * weights * rate / 1e9 / limits["bf16_gflops" if kind == "BF16" else "int8_gops"]
+
+
 def table(args):
     def say(line):
         print(line, flush=True)
@@ -292,7 +301,7 @@ def table(args):
         rows += measure_model(path, kind, args, say)
         s = first_token(path, args)
         extra.append(f"| {kind} | load to first token, warm | {1 / s['r1']:.3f} s | "
-                     f"{1 / s['peer']:.3f} s | {s['ratio']:.2f} |")
+                     f"{1 / s['peer']:.3f} s | {s['ratio']:.2f} | |")
         say(extra[-1])
     text, ids = passage_ids(files["Q8_0"])
     quality = []
@@ -307,16 +316,20 @@ def table(args):
         say(quality[-1])
     os.unlink(text)
     s7, read = seven_b(source, folder, args, limits["read_gb_s"], say)
-    lines = ["| weights | what | r1 median (best) | llama.cpp median (best) | ratio |",
-             "|---|---|---|---|---|"]
+    lines = ["| weights | what | r1 median (best) | llama.cpp median (best) | ratio | limit |",
+             "|---|---|---|---|---|---|"]
     for kind, name, s in rows:
+        bound = 100 * share_of_limit(kind, name, s["r1"], files[kind], limits)
         lines.append(f"| {kind} | {name} | {s['r1']:.0f} ({s['r1_best']:.0f}) tok/s | "
-                     f"{s['peer']:.0f} ({s['peer_best']:.0f}) tok/s | {s['ratio']:.2f} |")
+                     f"{s['peer']:.0f} ({s['peer_best']:.0f}) tok/s | {s['ratio']:.2f} | "
+                     f"{bound:.0f} % |")
     lines += extra
     lines.append(f"| Q4_K | decode, 7B shape | {s7['r1']:.2f} ({s7['r1_best']:.2f}) tok/s | "
-                 f"{s7['peer']:.2f} ({s7['peer_best']:.2f}) tok/s | {s7['ratio']:.2f} |")
+                 f"{s7['peer']:.2f} ({s7['peer_best']:.2f}) tok/s | {s7['ratio']:.2f} | "
+                 f"{100 * read / limits['read_gb_s']:.0f} % |")
     share = 100 * read / limits["read_gb_s"]
-    bounds = ", ".join(f"{v:.0f} {k}" for k, v in limits.items())
+    bounds = (f"{limits['read_gb_s']:.0f} GB/s read, {limits['f32_gflops']:.0f} GFLOP/s in F32, "
+              f"{limits['bf16_gflops']:.0f} in BF16, {limits['int8_gops']:.0f} GOP/s in INT8")
     lines += ["", f"The 7B shape reads {read:.1f} GB/s, {share:.0f} % of what {args.threads} "
               f"threads can read. Limits of the machine, measured in the same run: {bounds}.", "",
               "| weights | perplexity, r1 | llama.cpp | difference |",
