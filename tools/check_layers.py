@@ -19,9 +19,11 @@ MAY_INCLUDE = {
     "engine": {"base", "compute", "model", "engine"},
     "verify": {"base", "verify"},
     "store": {"base", "store"},
+    "hub": {"base", "hub"},
 }
-MAY_INCLUDE["recipe"] = set(MAY_INCLUDE) | {"recipe"}
-MAY_INCLUDE["cmd"] = set(MAY_INCLUDE["recipe"]) | {"cmd"}
+MAY_INCLUDE["serve"] = {"base", "compute", "model", "engine", "verify", "store", "serve"}
+MAY_INCLUDE["recipe"] = {"base", "compute", "model", "engine", "verify", "store", "recipe"}
+MAY_INCLUDE["cmd"] = set(MAY_INCLUDE) | {"cmd"}
 # Files directly in src/.
 MAY_INCLUDE_FILE = {"api.c": set(MAY_INCLUDE["engine"])}
 
