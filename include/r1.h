@@ -93,6 +93,12 @@ void r1_free(void *p);
 
 /* ---- Generate ---------------------------------------------------------------------------- */
 
+/* Added to the logit of a token before it is chosen; -100 and below is never chosen. */
+typedef struct {
+    int32_t id;
+    float bias; /* -100..100 */
+} r1_bias;
+
 /* How the next token is chosen.  r1_sampling_default() fills it. */
 typedef struct {
     float temperature;    /* 0 = greedy */
@@ -107,6 +113,9 @@ typedef struct {
     int max_tokens; /* new tokens; 0 = to the end of the context */
     const char *const *stop; /* stop strings, stop[n_stop] of them; borrowed */
     int n_stop;
+    const r1_bias *bias; /* bias[n_bias], ids not twice; borrowed */
+    int n_bias;
+    int top_logprobs; /* most likely tokens to report at each place, 0..20; see engine.h */
 } r1_sampling;
 
 r1_sampling r1_sampling_default(void);

@@ -19,6 +19,8 @@
 #define R1_ENGINE_H
 
 #include "engine/draft.h"
+#include "engine/grammar.h"
+#include "engine/guide.h"
 #include "engine/kv.h"
 #include "engine/sampler.h"
 
@@ -27,6 +29,7 @@ typedef struct {
     int prompt;            /* tokens */
     int cached;            /* tokens of the prompt whose keys were there */
     int drafted, accepted; /* tokens by prompt lookup, and those that were right */
+    int thinking;          /* tokens of the completion that are thinking, its end included */
     double queue_s;        /* to the beginning of its work */
     double first_s;        /* to its first token; 0: none came */
     double total_s;        /* to its end */
@@ -35,6 +38,8 @@ typedef struct {
 typedef struct {
     int32_t *ids; /* n new tokens, the stop token included */
     float *lp;    /* (n) the sampler's log-probabilities, see sampler.h */
+    r1_top
+        *top; /* (n, top_logprobs) the most likely tokens of each place; NULL: not asked for */
     int n;
     r1_finish finish;
     r1_usage usage;
@@ -53,8 +58,13 @@ typedef struct {
     uint64_t sequence;    /* identity for the random numbers; sample j uses sequence + j */
     r1_sampling sampling; /* its stop strings are copied */
     bool ignore_eos;      /* go on after an end-of-generation token: for measurements */
-    bool keep; /* keep keys and values of the whole for requests that begin like it: chats */
+    bool keep;    /* keep keys and values of the whole for requests that begin like it: chats */
+    bool special; /* on_token's text has control tokens too, but for those that end a reply */
     r1_speculate speculate;
+    r1_think think; /* {0}: none; its arrays are copied */
+    /* NULL, or what the completion's text must be, after the thinking if the prompt ends within
+     * it.  The engine holds a reference.  The end is STOP when the text is whole, else LENGTH. */
+    r1_grammar *grammar;
     r1_token_fn
         on_token; /* NULL, or called as tokens come, when they stand in the completion */
     r1_finish_fn on_finish; /* NULL, or called at the end of each sample */
@@ -102,6 +112,13 @@ void r1_engine_free_completions(r1_completion *c, int n);
 void r1_engine_load(const r1_engine *e, int *running, int *requests);
 /* Since r1_engine_open. */
 r1_engine_stats r1_engine_totals(const r1_engine *e);
+
+/* Write the stored prefixes, keys and values to a file, and take over those of a file that was
+ * written for the same weights on the same kind of processor by the same version, as far as there
+ * is room.  Results are the same as if they had just been computed.  A file that is missing is no
+ * error; one that is damaged or foreign is R1_EFORMAT and nothing of it is used: delete it. */
+r1_status r1_engine_save_cache(r1_engine *e, const char *path, r1_err *err);
+r1_status r1_engine_load_cache(r1_engine *e, const char *path, r1_err *err);
 
 /* Forget all keys and values; to be called after r1_model_refresh.  Running samples are computed
  * again. */

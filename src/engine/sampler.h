@@ -13,6 +13,14 @@ void r1_sampler_close(r1_sampler *s);
 /* The checks on an r1_sampling that a user may get wrong (ranges). */
 r1_status r1_sampler_check(const r1_sampling *o, r1_err *err);
 
+/* A token and its log-probability. */
+typedef struct {
+    int32_t id; /* -1: there are no more tokens */
+    float lp;
+} r1_top;
+
+enum { R1_SAMPLER_TOP_MAX = 20 };
+
 /* Choose from logits (V), ids >= n_tokens are never chosen (padding rows of the embedding).
  * recent[n_recent]: tokens so far, for the penalties; the last n_new of them are the completion's.
  * The choice is a function of (logits, options, recent, sequence, position) alone.
