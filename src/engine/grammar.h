@@ -53,26 +53,29 @@ r1_status r1_grammar_finish(r1_grammar *g, const char *subject, r1_err *err);
 
 /* ---- Reading ----------------------------------------------------------------------------- */
 
-/* How far a text has been read.  {0} is the beginning; the text is what the caller keeps. */
+/* How far a text has been read.  {0} is the beginning. */
 typedef struct {
     uint32_t epoch;
-    int32_t state; /* within the epoch; negative: the text is not of the grammar */
+    int32_t state; /* within the epoch */
     int n;         /* tokens read */
+    int skip;      /* bytes of the first token that are not of the text */
 } r1_grammar_at;
 
 /* Read ids[at->n..n) of a list of tokens, of which at has read a part; false: they leave the
- * grammar. */
+ * grammar, and at stays behind.  The list must be there as a whole: states are forgotten when they
+ * are too many, and then it is read again. */
 bool r1_grammar_read(r1_grammar *g, const r1_vocab *v, r1_grammar_at *at, const int32_t *ids,
                      int n);
-/* Read bytes that are no token; to be done first. */
-bool r1_grammar_read_text(r1_grammar *g, r1_grammar_at *at, const char *text, size_t n);
-/* Whether the token may come next.  End tokens may where the text may end. */
-bool r1_grammar_allows(r1_grammar *g, const r1_vocab *v, const r1_grammar_at *at, int32_t id);
-/* A bit for each token that may come next, ids 0..63 in the first word; returns how many. */
-int r1_grammar_mask(r1_grammar *g, const r1_vocab *v, const r1_grammar_at *at,
-                    uint64_t *bits /* (V/64) */);
-/* Whether the text may end here, and whether it must. */
-bool r1_grammar_may_end(r1_grammar *g, const r1_grammar_at *at);
-bool r1_grammar_must_end(r1_grammar *g, const r1_grammar_at *at);
+/* What may come behind ids[0..n), which are of the grammar: whether the token may (end tokens may
+ * where the text may end), */
+bool r1_grammar_allows(r1_grammar *g, const r1_vocab *v, r1_grammar_at *at, const int32_t *ids,
+                       int n, int32_t id);
+/* a bit for each token that may, id 0 the lowest of the first word; returns how many, */
+int r1_grammar_mask(r1_grammar *g, const r1_vocab *v, r1_grammar_at *at, const int32_t *ids,
+                    int n, uint64_t *bits /* [v->words] */);
+/* and whether the text may end or must. */
+typedef enum { R1_GRAMMAR_GOES_ON, R1_GRAMMAR_MAY_END, R1_GRAMMAR_MUST_END } r1_grammar_rest;
+r1_grammar_rest r1_grammar_ends(r1_grammar *g, const r1_vocab *v, r1_grammar_at *at,
+                                const int32_t *ids, int n);
 
 #endif
