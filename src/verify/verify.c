@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/opt.h"
+#include "verify/math.h"
 
 #define MAX_NUMBERS 16
 
@@ -218,10 +219,12 @@ static r1_status length_check(const json_t *spec, r1_err *err)
 static const r1_verifier table[] = {
     {"countdown",
      "<answer> holds an expression that uses each number once and equals the target",
-     countdown_judge, countdown_check},
-    {"modsum", "the completion is the integer", modsum_judge, modsum_check},
+     countdown_judge, countdown_check, NULL},
+    {"modsum", "the completion is the integer", modsum_judge, modsum_check, NULL},
     {"length", "minus the distance of the completion's bytes from a number; a smoke test",
-     length_judge, length_check},
+     length_judge, length_check, NULL},
+    {"math", "the final answer equals the reference, mathematically", r1_math_judge,
+     r1_math_check, r1_math_same},
 };
 #define N_VERIFIERS ((int)(sizeof table / sizeof table[0]))
 
