@@ -11,6 +11,8 @@ static int cmd_version(int argc, char **argv);
 
 static const r1_command commands[] = {
     {"run", "MODEL [OPTION...]", "Chat with a model, or answer one prompt.", r1_cmd_run},
+    {"serve", "[MODEL...] [OPTION...]", "Answer the OpenAI API over HTTP, with a web page.",
+     r1_cmd_serve},
     {"tokenize", "MODEL [TEXT] [OPTION...]", "Turn text into token ids, or ids into text.",
      r1_cmd_tokenize},
     {"chat-template", "MODEL --messages PATH [OPTION...]",

@@ -213,7 +213,7 @@ void r1_engine_free_completions(r1_completion *c, int n)
 
 /* ---- Jobs -------------------------------------------------------------------------------- */
 
-static r1_status check(const r1_engine *e, const r1_request *q, r1_err *err)
+r1_status r1_engine_check(const r1_engine *e, const r1_request *q, r1_err *err)
 {
     R1_TRY(r1_sampler_check(&q->sampling, err));
     if (q->samples < 1 || q->samples > SAMPLES_MAX)
@@ -284,7 +284,7 @@ static void job_close(r1_engine *e, job *j)
 
 r1_status r1_engine_submit(r1_engine *e, const r1_request *q, uint64_t *id, r1_err *err)
 {
-    R1_TRY(check(e, q, err));
+    R1_TRY(r1_engine_check(e, q, err));
     if (e->n_jobs >= e->o.queue)
         return r1_fail(err, R1_EBUSY, "engine: %d requests are unfinished, the queue is full",
                        e->n_jobs);
@@ -857,6 +857,12 @@ void r1_engine_load(const r1_engine *e, int *running, int *requests)
     *requests = e->n_jobs;
 }
 
+size_t r1_engine_bytes(const r1_engine *e)
+{
+    int rows = e->o.chunk + e->o.max_batch;
+    return e->kv->bytes + e->logits_bytes + r1_forward_bytes(e->m, rows, false, false);
+}
+
 r1_engine_stats r1_engine_totals(const r1_engine *e)
 {
     return e->stats;
@@ -880,7 +886,7 @@ r1_status r1_engine_run(r1_engine *e, r1_request *reqs, int n, r1_engine_stats *
 {
     r1_status st = R1_OK;
     for (int i = 0; i < n; i++) {
-        st = check(e, &reqs[i], err);
+        st = r1_engine_check(e, &reqs[i], err);
         if (st != R1_OK)
             return n > 1 ? r1_err_prefix(err, st, "request %d", i) : st;
         for (int k = 0; k < reqs[i].samples; k++)

@@ -94,6 +94,8 @@ typedef struct r1_engine r1_engine;
 r1_status r1_engine_open(r1_model *m, const r1_engine_options *o, r1_engine **out, r1_err *err);
 void r1_engine_close(r1_engine *e); /* what is unfinished ends without a callback */
 
+/* What r1_engine_submit would refuse a request for, but for a full queue.  Any thread may ask. */
+r1_status r1_engine_check(const r1_engine *e, const r1_request *q, r1_err *err);
 /* Put a request in the queue; *id (or NULL) names it.  R1_EARG: an option or id out of range, or a
  * prompt that can never fit; R1_EBUSY: the queue is full. */
 r1_status r1_engine_submit(r1_engine *e, const r1_request *q, uint64_t *id, r1_err *err);
@@ -110,6 +112,8 @@ void r1_engine_free_completions(r1_completion *c, int n);
 
 /* Samples that run, and requests that are not finished. */
 void r1_engine_load(const r1_engine *e, int *running, int *requests);
+/* Of keys, values and scratch memory. */
+size_t r1_engine_bytes(const r1_engine *e);
 /* Since r1_engine_open. */
 r1_engine_stats r1_engine_totals(const r1_engine *e);
 

@@ -745,6 +745,7 @@ r1_status r1_bpe_add_split(r1_bpe *b, r1_bpe_split_kind kind, const char *patter
 typedef struct {
     const r1_bpe *b;
     bool added;
+    const char *mark; /* removed from what is left between added tokens; NULL = none */
     int32_t *ids;
     size_t n, room;
     pcre2_match_data *match;
@@ -998,11 +999,31 @@ static size_t skip_space(const char *s, size_t n, size_t at)
 
 static r1_status encode_added(encoder *e, int normalized, const char *s, size_t n);
 
+/* A piece with its marks removed. */
+static r1_status encode_unmarked(encoder *e, const char *s, size_t n)
+{
+    size_t m = strlen(e->mark);
+    r1_buf text;
+    r1_buf_init(&text, R1_BPE_MAX_TEXT * 2);
+    for (const char *at; (at = memmem(s, n, e->mark, m)) != NULL;) {
+        size_t before = (size_t)(at - s);
+        r1_buf_append(&text, s, before);
+        s += before + m;
+        n -= before + m;
+    }
+    r1_buf_append(&text, s, n);
+    r1_status status = text.len ? encode_stage(e, 0, text.data, text.len) : R1_OK;
+    r1_buf_release(&text);
+    return status;
+}
+
 /* What is left between added tokens. */
 static r1_status encode_gap(encoder *e, int normalized, const char *s, size_t n)
 {
     if (n == 0)
         return R1_OK;
+    if (normalized && e->mark)
+        return encode_unmarked(e, s, n);
     if (normalized)
         return encode_stage(e, 0, s, n);
     if (!e->b->nfc)
@@ -1069,8 +1090,20 @@ static void replace_invalid(const char *s, size_t n, r1_buf *out)
     }
 }
 
+int32_t r1_bpe_added_at(const r1_bpe *b, const char *s, size_t n, size_t *len)
+{
+    size_t lens[2] = {0, 0};
+    int32_t k[2] = {-1, -1};
+    for (int i = 0; i < 2; i++)
+        if (n > 0 && b->trie[i].nodes && b->trie[i].first[(uint8_t)s[0]])
+            k[i] = trie_longest(&b->trie[i], s, n, &lens[i]);
+    int best = lens[1] > lens[0];
+    *len = lens[best];
+    return k[best];
+}
+
 r1_status r1_bpe_encode(const r1_bpe *b, const char *text, size_t len, bool added,
-                        int32_t **ids, size_t *n, r1_err *err)
+                        const char *mark, int32_t **ids, size_t *n, r1_err *err)
 {
     if (len == 0)
         return R1_OK;
@@ -1088,7 +1121,8 @@ r1_status r1_bpe_encode(const r1_bpe *b, const char *text, size_t len, bool adde
         text = valid.data;
         len = valid.len;
     }
-    encoder e = {.b = b, .added = added, .ids = *ids, .n = *n, .room = *n, .err = err};
+    encoder e = {
+        .b = b, .added = added, .mark = mark, .ids = *ids, .n = *n, .room = *n, .err = err};
     e.match = pcre2_match_data_create(1, NULL);
     e.limits = pcre2_match_context_create(NULL);
     r1_assert(e.match && e.limits);

@@ -121,9 +121,14 @@ r1_status r1_bpe_add_split(r1_bpe *b, r1_bpe_split_kind kind, const char *patter
 /* The id whose bytes are s: an added token's if there is one, else a token's; -1 = none. */
 int32_t r1_bpe_find(const r1_bpe *b, const char *s, size_t n);
 
-/* Append the ids of text.  added: cut out added tokens; without it they are ordinary text. */
+/* Append the ids of text.  added: cut out added tokens; without it they are ordinary text.  mark:
+ * NULL, or a character that is removed once they are cut out: one that stands within the text of
+ * an added token keeps it ordinary. */
 r1_status r1_bpe_encode(const r1_bpe *b, const char *text, size_t len, bool added,
-                        int32_t **ids, size_t *n, r1_err *err);
+                        const char *mark, int32_t **ids, size_t *n, r1_err *err);
+
+/* The longest added token at the beginning of s: its index in r1_bpe.added and its length; -1. */
+int32_t r1_bpe_added_at(const r1_bpe *b, const char *s, size_t n, size_t *len);
 
 /* The byte alphabet: each byte is written as one printable character (space is U+0120). */
 void r1_bpe_to_alphabet(const char *s, size_t n, r1_buf *out);

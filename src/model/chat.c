@@ -100,11 +100,117 @@ r1_status r1_chat_render(const r1_tokenizer *t, const r1_chat *chat, r1_buf *out
     return status == R1_OK ? R1_OK : r1_err_prefix(err, status, "chat");
 }
 
+/* ---- Guard ------------------------------------------------------------------------------- */
+
+/* A character that is none (U+FDD0), so that no text needs it.  Put into the text of a token, it
+ * goes through the template with it and keeps the tokenizer from seeing the token. */
+#define MARK "\xEF\xB7\x90"
+
+/* all: tags too, not only control tokens. */
+static void guard_text(const r1_tokenizer *t, const char *s, size_t n, bool all, r1_buf *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        bool special;
+        if (n - i >= strlen(MARK) && memcmp(s + i, MARK, strlen(MARK)) == 0) {
+            r1_buf_puts(out, "\xEF\xBF\xBD"); /* U+FFFD */
+            i += strlen(MARK) - 1;
+            continue;
+        }
+        size_t len = r1_tokenizer_added_at(t, s + i, n - i, &special);
+        bool tag = len > 2 && s[i] == '<' && s[i + len - 1] == '>';
+        r1_buf_putc(out, s[i]);
+        if (len > 1 && (special || (all && tag))) {
+            /* not within a character */
+            for (; i + 1 < n && ((unsigned char)s[i + 1] & 0xC0) == 0x80; i++)
+                r1_buf_putc(out, s[i + 1]);
+            r1_buf_puts(out, MARK);
+        }
+    }
+}
+
+/* A copy in which every text is guarded, names of members included. */
+static json_t *guard_json(const r1_tokenizer *t, const json_t *v, bool all)
+{
+    if (json_is_string(v)) {
+        r1_buf b;
+        r1_buf_init(&b, 0);
+        guard_text(t, json_string_value(v), json_string_length(v), all, &b);
+        json_t *s = json_stringn(b.data, b.len);
+        r1_buf_release(&b);
+        return s;
+    }
+    if (json_is_array(v)) {
+        json_t *list = json_array();
+        for (size_t i = 0; i < json_array_size(v); i++)
+            json_array_append_new(list, guard_json(t, json_array_get(v, i), all));
+        return list;
+    }
+    if (!json_is_object(v))
+        return json_deep_copy(v);
+    json_t *o = json_object(), *x;
+    const char *key;
+    json_object_foreach((json_t *)(uintptr_t)v, key, x)
+    {
+        r1_buf b;
+        r1_buf_init(&b, 0);
+        guard_text(t, key, strlen(key), all, &b);
+        json_object_set_new(o, b.data, guard_json(t, x, all));
+        r1_buf_release(&b);
+    }
+    return o;
+}
+
+static json_t *guard_messages(const r1_tokenizer *t, const json_t *messages)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < json_array_size(messages); i++) {
+        const json_t *m = json_array_get(messages, i);
+        const char *role = json_string_value(json_object_get(m, "role"));
+        bool all = role && (strcmp(role, "user") == 0 || strcmp(role, "tool") == 0);
+        json_array_append_new(list, guard_json(t, m, all));
+    }
+    return list;
+}
+
+static r1_status encode_guarded(const r1_tokenizer *t, const r1_chat *chat, r1_buf *text,
+                                int32_t **ids, size_t *n, r1_err *err)
+{
+    size_t before = text->len;
+    r1_chat guarded = *chat;
+    json_t *messages = json_is_array(chat->messages) ? guard_messages(t, chat->messages) : NULL,
+           *vars = chat->vars ? guard_json(t, chat->vars, false) : NULL;
+    guarded.messages = messages;
+    guarded.vars = vars;
+    r1_status st = r1_chat_render(t, &guarded, text, err);
+    json_decref(messages);
+    json_decref(vars);
+    R1_TRY(st);
+    if (chat->tail)
+        guard_text(t, chat->tail, strlen(chat->tail), false, text);
+    st = r1_tokenizer_encode_marked(t, text->data + before, text->len - before, MARK, ids, n,
+                                    err);
+    /* The text is for people and for r1_chat_prompt_opens_think. */
+    size_t to = before;
+    for (size_t i = before; i < text->len; i++) {
+        if (text->len - i >= strlen(MARK) && memcmp(text->data + i, MARK, strlen(MARK)) == 0)
+            i += strlen(MARK) - 1;
+        else
+            text->data[to++] = text->data[i];
+    }
+    text->len = to;
+    text->data[to] = 0;
+    return st;
+}
+
 r1_status r1_chat_encode(const r1_tokenizer *t, const r1_chat *chat, r1_buf *text,
                          int32_t **ids, size_t *n, r1_err *err)
 {
     size_t before = text->len;
+    if (chat->guard)
+        return encode_guarded(t, chat, text, ids, n, err);
     R1_TRY(r1_chat_render(t, chat, text, err));
+    if (chat->tail)
+        r1_buf_puts(text, chat->tail);
     return r1_tokenizer_encode(t, text->data + before, text->len - before, true, false, ids, n,
                                err);
 }

@@ -1,4 +1,5 @@
-/* chat.h: messages to prompt text by the model's own template, and reasoning apart from answer. */
+/* chat.h: messages to prompt text by the model's own template, and reasoning apart from answer.
+ */
 #ifndef R1_CHAT_H
 #define R1_CHAT_H
 
@@ -13,14 +14,18 @@ typedef struct {
     const json_t *vars;     /* object of further variables, such as tools; NULL = none */
     bool generation_prompt; /* end with the beginning of the assistant's turn */
     const struct tm *now;   /* what strftime_now tells; NULL = the present */
+    const char *tail;       /* the beginning of the reply, behind the prompt; NULL = none */
+    /* For messages by strangers: control tokens in their texts stay text, in those of the user
+     * and of tools also tags such as <think>.  It concerns r1_chat_encode alone. */
+    bool guard;
 } r1_chat;
 
-/* Append the prompt's text to out.  Without a template in the tokenizer the messages are ChatML if
- * its tokens exist, else R1_EUNSUPPORTED. */
+/* Append the prompt's text to out.  Without a template in the tokenizer the messages are ChatML
+ * if its tokens exist, else R1_EUNSUPPORTED. */
 r1_status r1_chat_render(const r1_tokenizer *t, const r1_chat *chat, r1_buf *out, r1_err *err);
 
-/* The same, and append the text's ids to *ids (see r1_tokenizer_encode).  Templates write the BOS
- * where the model wants one, so none is put in front. */
+/* The same with the tail, and append the text's ids to *ids (see r1_tokenizer_encode).
+ * Templates write the BOS where the model wants one, so none is put in front. */
 r1_status r1_chat_encode(const r1_tokenizer *t, const r1_chat *chat, r1_buf *text,
                          int32_t **ids, size_t *n, r1_err *err);
 

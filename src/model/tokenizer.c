@@ -788,11 +788,27 @@ r1_status r1_tokenizer_encode(const r1_tokenizer *t, const char *text, size_t le
         *ids = r1_mem_realloc(*ids, (*n + 1) * sizeof **ids);
         (*ids)[*n] = t->bos;
         size_t with_bos = *n + 1;
-        R1_TRY(r1_bpe_encode(&t->bpe, text, len, parse_special, ids, &with_bos, err));
+        R1_TRY(r1_bpe_encode(&t->bpe, text, len, parse_special, NULL, ids, &with_bos, err));
         *n = with_bos;
         return R1_OK;
     }
-    return r1_bpe_encode(&t->bpe, text, len, parse_special, ids, n, err);
+    return r1_bpe_encode(&t->bpe, text, len, parse_special, NULL, ids, n, err);
+}
+
+r1_status r1_tokenizer_encode_marked(const r1_tokenizer *t, const char *text, size_t len,
+                                     const char *mark, int32_t **ids, size_t *n, r1_err *err)
+{
+    if (t->ids_only)
+        return r1_tokenizer_encode(t, text, len, true, false, ids, n, err);
+    return r1_bpe_encode(&t->bpe, text, len, true, mark, ids, n, err);
+}
+
+size_t r1_tokenizer_added_at(const r1_tokenizer *t, const char *s, size_t n, bool *special)
+{
+    size_t len = 0;
+    int32_t k = t->ids_only ? -1 : r1_bpe_added_at(&t->bpe, s, n, &len);
+    *special = k >= 0 && t->bpe.added[k].special;
+    return len;
 }
 
 bool r1_tokenizer_bytes(const r1_tokenizer *t, int32_t id, const char **s, size_t *n)

@@ -27,6 +27,13 @@ r1_status r1_tokenizer_encode(const r1_tokenizer *t, const char *text, size_t le
                               bool parse_special, bool add_bos, int32_t **ids, size_t *n,
                               r1_err *err);
 
+/* The same for a prompt whose added tokens are to be recognised, but for those within which the
+ * character `mark` stands; the marks are not part of the text. */
+r1_status r1_tokenizer_encode_marked(const r1_tokenizer *t, const char *text, size_t len,
+                                     const char *mark, int32_t **ids, size_t *n, r1_err *err);
+/* The length of the added token that s begins with, 0 = none, and whether it is a control token. */
+size_t r1_tokenizer_added_at(const r1_tokenizer *t, const char *s, size_t n, bool *special);
+
 /* The bytes of one id (not NUL-terminated; "" for an id without text); false if out of range. */
 bool r1_tokenizer_bytes(const r1_tokenizer *t, int32_t id, const char **s, size_t *n);
 
