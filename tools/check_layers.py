@@ -35,7 +35,7 @@ OWNED_SYSTEM_HEADERS = {
     "readline/readline.h": ["cmd/"],
     "readline/history.h": ["cmd/"],
     "pcre2.h": ["model/", "verify/"],
-    "utf8proc.h": ["model/"],
+    "utf8proc.h": ["model/", "verify/"],
     "immintrin.h": ["compute/", "base/"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')

@@ -156,7 +156,9 @@ R1_INLINE void turn(vf a[VW])
         c[i + 3] = v_unpack_high2(b[i + 1], b[i + 3]);
     }
     for (int j = 0; j < 4; j++) {
-#if VW == 16
+#if VW == 4
+        a[j] = c[j];
+#elif VW == 16
         vf x = _mm512_shuffle_f32x4(c[j], c[4 + j], 0x88);
         vf y = _mm512_shuffle_f32x4(c[8 + j], c[12 + j], 0x88);
         a[j] = _mm512_shuffle_f32x4(x, y, 0x88);

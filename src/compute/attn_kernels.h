@@ -66,7 +66,7 @@ typedef struct {
 } r1_attn_kernels;
 
 extern const r1_attn_kernels r1_attn_kernels_scalar, r1_attn_kernels_avx2,
-    r1_attn_kernels_avx512, r1_attn_kernels_avx512bf16;
+    r1_attn_kernels_avx512, r1_attn_kernels_avx512bf16, r1_attn_kernels_neon;
 
 /* Rows of scratch are padded to whole vectors. */
 static inline int r1_attn_padded(int d)

@@ -222,6 +222,101 @@ R1_INLINE vi i_dot(vi acc, vi w, vi x, bool wide)
     return (vi)_mm256_add_epi32((__m256i)acc, pairs);
 }
 enum { SIGNED_WIDE = 1 };
+#elif VW == 4
+typedef int32_t vi __attribute__((vector_size(16)));
+enum { MAX_ROWS = 6, MAX_PANELS = 1 };
+R1_INLINE vi i_set(int32_t x)
+{
+    return (vi)vdupq_n_s32(x);
+}
+R1_INLINE vf i_float(vi x)
+{
+    return vcvtq_f32_s32((int32x4_t)x);
+}
+R1_INLINE vi i_round(vf x)
+{
+    return (vi)vcvtnq_s32_f32(x);
+}
+R1_INLINE vi i_load(const uint8_t *p)
+{
+    return (vi)vld1q_u8(p);
+}
+R1_INLINE vi i_widen(const int8_t *p)
+{
+    int32_t all;
+    memcpy(&all, p, sizeof all);
+    return (vi)vmovl_s16(vget_low_s16(vmovl_s8((int8x8_t)vdup_n_s32(all))));
+}
+R1_INLINE void i_narrow(int8_t *p, vi x)
+{
+    const int16x4_t half = vmovn_s32((int32x4_t)x);
+    const int32_t all = vget_lane_s32((int32x2_t)vmovn_s16(vcombine_s16(half, half)), 0);
+    memcpy(p, &all, sizeof all);
+}
+R1_INLINE vi i_add(vi a, vi b)
+{
+    return (vi)vaddq_s32((int32x4_t)a, (int32x4_t)b);
+}
+R1_INLINE vi i_sub(vi a, vi b)
+{
+    return (vi)vsubq_s32((int32x4_t)a, (int32x4_t)b);
+}
+R1_INLINE vi i_left(vi x, unsigned n)
+{
+    return (vi)vshlq_s32((int32x4_t)x, vdupq_n_s32((int32_t)n));
+}
+R1_INLINE vi i_right(vi x, unsigned n)
+{
+    return (vi)vshlq_s32((int32x4_t)x, vdupq_n_s32(-(int32_t)n));
+}
+R1_INLINE vi i_magnitude(vf x)
+{
+    return (vi)vandq_s32(vreinterpretq_s32_f32(x), vdupq_n_s32(0x7fffffff));
+}
+R1_INLINE vi i_max(vi a, vi b)
+{
+    return (vi)vmaxq_s32((int32x4_t)a, (int32x4_t)b);
+}
+R1_INLINE int32_t i_most(vi x)
+{
+    return vmaxvq_s32((int32x4_t)x);
+}
+R1_INLINE int32_t i_sum(vi x)
+{
+    return vaddvq_s32((int32x4_t)x);
+}
+R1_INLINE vi i_left16(vi x, int n)
+{
+    return (vi)vshlq_u16((uint16x8_t)x, vdupq_n_s16((int16_t)n));
+}
+R1_INLINE vi i_right16(vi x, int n)
+{
+    return (vi)vshlq_u16((uint16x8_t)x, vdupq_n_s16((int16_t)-n));
+}
+R1_INLINE vi i_and(vi x, int byte)
+{
+    return (vi)vandq_u8((uint8x16_t)x, vdupq_n_u8((uint8_t)byte));
+}
+R1_INLINE vi i_or(vi a, vi b)
+{
+    return (vi)vorrq_s32((int32x4_t)a, (int32x4_t)b);
+}
+R1_INLINE vi i_look_up(vi x)
+{
+    const uint8x16_t t =
+        veorq_u8(vreinterpretq_u8_s8(vld1q_s8(r1_quant_iq4_nl)), vdupq_n_u8(0x80));
+    return (vi)vqtbl1q_u8(t, (uint8x16_t)x);
+}
+/* sdot multiplies signed by signed: wide codes are made signed, which takes their offset of 128
+ * away; the others are too small to have a sign. */
+R1_INLINE vi i_dot(vi acc, vi w, vi x, bool wide)
+{
+    int8x16_t value = (int8x16_t)w;
+    if (wide)
+        value = veorq_s8(value, vdupq_n_s8(-128));
+    return (vi)vdotq_s32((int32x4_t)acc, value, (int8x16_t)x);
+}
+enum { SIGNED_WIDE = 1 };
 #endif
 
 #if VW > 1
@@ -428,7 +523,7 @@ R1_INLINE void block_tile(float *c, const r1_matmul_in *in, int64_t row, int nr,
         if (np == MAX_PANELS) {
             if (nr >= MAX_ROWS)
                 block_rows(c, f, &t, done = MAX_ROWS, MAX_PANELS, ahead);
-            else if (VW == 16 && nr >= 4)
+            else if (MAX_ROWS > 4 && nr >= 4)
                 block_rows(c, f, &t, done = 4, MAX_PANELS, ahead);
             else if (nr >= 2)
                 block_rows(c, f, &t, done = 2, MAX_PANELS, ahead);

@@ -701,6 +701,11 @@ r1_status r1_cpu_open(int threads, r1_backend **out, r1_err *err)
         c->k = &r1_cpu_kernels_avx2;
         c->attn_kernels = &r1_attn_kernels_avx2;
     }
+#elif defined(__aarch64__)
+    if (c->isa == R1_ISA_NEON) {
+        c->k = &r1_cpu_kernels_neon;
+        c->attn_kernels = &r1_attn_kernels_neon;
+    }
 #endif
     *out = &c->base;
     return R1_OK;

@@ -41,6 +41,6 @@ typedef struct {
 } r1_cpu_kernels;
 
 extern const r1_cpu_kernels r1_cpu_kernels_scalar, r1_cpu_kernels_avx2, r1_cpu_kernels_avx512,
-    r1_cpu_kernels_avx512bf16;
+    r1_cpu_kernels_avx512bf16, r1_cpu_kernels_neon;
 
 #endif

@@ -9,12 +9,12 @@ typedef enum {
     R1_ISA_AVX2,       /* AVX2, FMA, F16C */
     R1_ISA_AVX512,     /* F, BW, DQ, VL, VNNI */
     R1_ISA_AVX512BF16, /* and BF16 */
-    R1_ISA_NEON,       /* ARMv8.2 with dot product: the place is kept, scalar code runs there */
+    R1_ISA_NEON,       /* ARMv8.2 with dot product */
     R1_ISA_COUNT
 } r1_isa;
 
 /* The fastest that the processor, the kernel and R1_ISA (environment: scalar, avx2, avx512,
- * avx512bf16) allow. */
+ * avx512bf16, neon) allow. */
 r1_isa r1_isa_detect(void);
 const char *r1_isa_text(r1_isa isa);
 r1_isa r1_isa_find(const char *text); /* scalar when there is none of that name */

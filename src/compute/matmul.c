@@ -22,6 +22,9 @@ static kernels kernels_of(r1_isa isa)
         return (kernels){&r1_matmul_kernels_avx512, &r1_block_kernels_avx512};
     if (isa == R1_ISA_AVX2)
         return (kernels){&r1_matmul_kernels_avx2, &r1_block_kernels_avx2};
+#elif defined(__aarch64__)
+    if (isa == R1_ISA_NEON)
+        return (kernels){&r1_matmul_kernels_neon, &r1_block_kernels_neon};
 #endif
     (void)isa;
     return (kernels){&r1_matmul_kernels_scalar, &r1_block_kernels_scalar};

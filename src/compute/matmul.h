@@ -98,8 +98,8 @@ typedef struct {
 } r1_block_kernels;
 
 extern const r1_matmul_kernels r1_matmul_kernels_scalar, r1_matmul_kernels_avx2,
-    r1_matmul_kernels_avx512, r1_matmul_kernels_avx512bf16;
+    r1_matmul_kernels_avx512, r1_matmul_kernels_avx512bf16, r1_matmul_kernels_neon;
 extern const r1_block_kernels r1_block_kernels_scalar, r1_block_kernels_avx2,
-    r1_block_kernels_avx512, r1_block_kernels_avx512bf16;
+    r1_block_kernels_avx512, r1_block_kernels_avx512bf16, r1_block_kernels_neon;
 
 #endif

@@ -13,6 +13,8 @@
 enum { MAX_ROWS = 6, MAX_PANELS = 4 };
 #elif VW == 8
 enum { MAX_ROWS = 3, MAX_PANELS = 2 };
+#elif VW == 4
+enum { MAX_ROWS = 6, MAX_PANELS = 1 };
 #else
 enum { MAX_ROWS = 1, MAX_PANELS = 1 };
 #endif
@@ -102,6 +104,10 @@ R1_INLINE void load_pairs(const uint8_t *p, vf *even, vf *odd)
     __m256i u = _mm256_loadu_si256((const __m256i *)(const void *)p);
     *even = _mm256_castsi256_ps(_mm256_slli_epi32(u, 16));
     *odd = _mm256_castsi256_ps(_mm256_and_si256(u, _mm256_set1_epi32((int)0xffff0000u)));
+#elif VW == 4
+    const uint32x4_t u = vreinterpretq_u32_u8(vld1q_u8(p));
+    *even = vreinterpretq_f32_u32(vshlq_n_u32(u, 16));
+    *odd = vreinterpretq_f32_u32(vandq_u32(u, vdupq_n_u32(0xffff0000u)));
 #else
     uint16_t pair[2];
     memcpy(pair, p, sizeof pair);

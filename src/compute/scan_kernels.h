@@ -20,6 +20,6 @@ typedef struct {
 } r1_scan_kernels;
 
 extern const r1_scan_kernels r1_scan_kernels_scalar, r1_scan_kernels_avx2,
-    r1_scan_kernels_avx512, r1_scan_kernels_avx512bf16;
+    r1_scan_kernels_avx512, r1_scan_kernels_avx512bf16, r1_scan_kernels_neon;
 
 #endif

@@ -1,9 +1,9 @@
-/* simd.h: a vector of VW floats for the *_kernels.c files, in three instruction sets.
+/* simd.h: a vector of VW floats for the *_kernels.c files, in four instruction sets.
  *
  * Only what the kernels use.  The scalar form (VW = 1) is the specification and also what other
- * processors run until they get a branch of their own: NEON's place is a fourth #if.  Loads and
- * stores take a dtype (F32, BF16 or F16) that is a constant after inlining, and a count for the
- * last, partial vector: lanes beyond it read as zero and are not written. */
+ * processors run.  Loads and stores take a dtype (F32, BF16 or F16) that is a constant after
+ * inlining, and a count for the last, partial vector: lanes beyond it read as zero and are not
+ * written. */
 #ifndef R1_SIMD_H
 #define R1_SIMD_H
 
@@ -252,6 +252,127 @@ R1_INLINE vf v_exp2i(vf a, vf n)
     vf p = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(h, one), 23));
     vf q = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(l, one), 23));
     return _mm256_mul_ps(_mm256_mul_ps(a, p), q);
+}
+
+#elif defined(__ARM_FEATURE_DOTPROD)
+#include <arm_neon.h>
+#define VW 4
+typedef float32x4_t vf;
+
+R1_INLINE vf v_set(float x)
+{
+    return vdupq_n_f32(x);
+}
+R1_INLINE vf v_load(const float *p)
+{
+    return vld1q_f32(p);
+}
+R1_INLINE void v_store(float *p, vf x)
+{
+    vst1q_f32(p, x);
+}
+R1_INLINE vf v_add(vf a, vf b)
+{
+    return vaddq_f32(a, b);
+}
+R1_INLINE vf v_sub(vf a, vf b)
+{
+    return vsubq_f32(a, b);
+}
+R1_INLINE vf v_mul(vf a, vf b)
+{
+    return vmulq_f32(a, b);
+}
+R1_INLINE vf v_div(vf a, vf b)
+{
+    return vdivq_f32(a, b);
+}
+/* As elsewhere b where one of them is a NaN; the instructions for it give the NaN. */
+R1_INLINE vf v_max(vf a, vf b)
+{
+    return vbslq_f32(vcgtq_f32(a, b), a, b);
+}
+R1_INLINE vf v_min(vf a, vf b)
+{
+    return vbslq_f32(vcltq_f32(a, b), a, b);
+}
+R1_INLINE vf v_sqrt(vf a)
+{
+    return vsqrtq_f32(a);
+}
+R1_INLINE vf v_fma(vf a, vf b, vf c)
+{
+    return vfmaq_f32(c, a, b);
+}
+R1_INLINE float v_sum(vf a)
+{
+    return vaddvq_f32(a);
+}
+R1_INLINE float v_maximum(vf a)
+{
+    return vmaxvq_f32(a);
+}
+R1_INLINE vf v_load_bf16(const uint16_t *p)
+{
+    return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
+}
+R1_INLINE vf v_load_f16(const uint16_t *p)
+{
+    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
+}
+R1_INLINE vf v_load_i8(const int8_t *p)
+{
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    const int8x8_t bytes = vreinterpret_s8_s32(vdup_n_s32(four));
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(bytes))));
+}
+R1_INLINE float v_f16(uint16_t h)
+{
+    return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h))), 0);
+}
+R1_INLINE vf v_unpack_low(vf a, vf b)
+{
+    return vzip1q_f32(a, b);
+}
+R1_INLINE vf v_unpack_high(vf a, vf b)
+{
+    return vzip2q_f32(a, b);
+}
+R1_INLINE vf v_unpack_low2(vf a, vf b)
+{
+    return vreinterpretq_f32_f64(
+        vzip1q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
+}
+R1_INLINE vf v_unpack_high2(vf a, vf b)
+{
+    return vreinterpretq_f32_f64(
+        vzip2q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
+}
+R1_INLINE void v_store_bf16(uint16_t *p, vf x)
+{
+    const uint32x4_t u = vreinterpretq_u32_f32(x);
+    const uint32x4_t odd = vandq_u32(vshrq_n_u32(u, 16), vdupq_n_u32(1));
+    uint32x4_t r = vaddq_u32(u, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
+    r = vbslq_u32(vceqq_f32(x, x), r, vorrq_u32(u, vdupq_n_u32(0x400000)));
+    vst1_u16(p, vshrn_n_u32(r, 16));
+}
+R1_INLINE void v_store_f16(uint16_t *p, vf x)
+{
+    vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(x)));
+}
+R1_INLINE vf v_round(vf a)
+{
+    return vrndnq_f32(a);
+}
+R1_INLINE vf v_exp2i(vf a, vf n)
+{
+    /* In two halves, as with AVX2. */
+    const int32x4_t i = vcvtnq_s32_f32(n), h = vshrq_n_s32(i, 1), l = vsubq_s32(i, h);
+    const int32x4_t one = vdupq_n_s32(127);
+    const vf p = vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(h, one), 23));
+    const vf q = vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(l, one), 23));
+    return vmulq_f32(vmulq_f32(a, p), q);
 }
 
 #else

@@ -46,6 +46,9 @@ static const r1_scan_kernels *kernels_of(r1_isa isa)
         return &r1_scan_kernels_avx512;
     if (isa == R1_ISA_AVX2)
         return &r1_scan_kernels_avx2;
+#elif defined(__aarch64__)
+    if (isa == R1_ISA_NEON)
+        return &r1_scan_kernels_neon;
 #else
     (void)isa;
 #endif

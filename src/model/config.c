@@ -872,9 +872,11 @@ bool r1_config_find_llama3(r1_config *c, const float *divisor)
 {
     const int half = c->rope_dim / 2;
     float *again = R1_NEW_N(float, (size_t)half);
-    double factor = 1, shortest = 1e300, longest = 0, context = 0;
+    double shortest = 1e300, longest = 0, context = 0;
+    float most = 1;
     for (int i = 0; i < half; i++)
-        factor = fmax(factor, (double)divisor[i]);
+        most = divisor[i] > most ? divisor[i] : most;
+    const double factor = (double)most;
     for (int i = 0; i < half; i++) {
         const double d = (double)divisor[i];
         const double wave = 2 * PI * pow((double)c->rope_theta, 2.0 * i / c->rope_dim);
@@ -890,7 +892,7 @@ bool r1_config_find_llama3(r1_config *c, const float *divisor)
     else if (context <= 0)
         context = fmin(4 * longest + 1, shortest);
     c->rope_scaling = R1_ROPE_LLAMA3;
-    c->rope_factor = (float)factor;
+    c->rope_factor = most;
     c->rope_low_freq = 1;
     c->rope_high_freq = 4;
     c->rope_original_context = context < MAX_CONTEXT ? (int)rint(context) : MAX_CONTEXT;

@@ -7,6 +7,11 @@
 #include <string.h>
 
 #include "base/opt.h"
+#include "verify/choice.h"
+#include "verify/format.h"
+#include "verify/language.h"
+#include "verify/math.h"
+#include "verify/number.h"
 
 #define MAX_NUMBERS 16
 
@@ -218,10 +223,21 @@ static r1_status length_check(const json_t *spec, r1_err *err)
 static const r1_verifier table[] = {
     {"countdown",
      "<answer> holds an expression that uses each number once and equals the target",
-     countdown_judge, countdown_check},
-    {"modsum", "the completion is the integer", modsum_judge, modsum_check},
+     countdown_judge, countdown_check, NULL},
+    {"modsum", "the completion is the integer", modsum_judge, modsum_check, NULL},
+    {"choice", "one letter of a multiple choice", r1_choice_judge, r1_choice_check, NULL},
+    {"number", "one number, compared exactly; GSM8K's \"#### 72\" too", r1_number_judge,
+     r1_number_check, NULL},
+    {"base", "the digits of a number in a base", r1_number_base_judge, r1_number_base_check,
+     NULL},
+    {"format", "one thought in <think> tags, then an answer: R1-Zero's form", r1_format_judge,
+     r1_format_check, NULL},
+    {"language", "the share of the thought's words that are in a language", r1_language_judge,
+     r1_language_check, NULL},
     {"length", "minus the distance of the completion's bytes from a number; a smoke test",
-     length_judge, length_check},
+     length_judge, length_check, NULL},
+    {"math", "the final answer equals the reference, mathematically", r1_math_judge,
+     r1_math_check, r1_math_same},
 };
 #define N_VERIFIERS ((int)(sizeof table / sizeof table[0]))
 

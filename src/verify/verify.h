@@ -9,9 +9,9 @@ typedef struct {
     double reward;  /* what RL optimises */
     bool correct;   /* what evaluation counts */
     bool formatted; /* the completion has the task's form */
-    /* The key under which a majority vote pools answers; "" = none.  It depends on the completion
-     * and the givens, never on the target.  countdown: the value of an expression that uses
-     * exactly the numbers. */
+    /* The answer given; "" = none.  It depends on the completion and the givens, never on the
+     * target.  countdown: the value of an expression that uses exactly the numbers; math: the
+     * text of the answer, cut.  Where the verifier has no `same`, a majority vote pools by it. */
     char answer[64];
 } r1_verdict;
 
@@ -22,6 +22,9 @@ typedef struct {
     r1_verdict (*judge)(const json_t *spec, const char *text, size_t len, bool terminated);
     /* NULL, or a check of a spec when data are loaded. */
     r1_status (*check)(const json_t *spec, r1_err *err);
+    /* Do two completions give the same answer, by the verifier's own equality?  It holds for a
+     * completion with an answer and itself.  NULL: when their r1_verdict.answer is the same. */
+    bool (*same)(const json_t *spec, const char *a, size_t na, const char *b, size_t nb);
 } r1_verifier;
 
 const r1_verifier *r1_verify_find(const char *name, r1_err *err); /* NULL and *err: unknown */

@@ -235,7 +235,11 @@ static inline void close_bench(op_bench *bench)
 /* Run the test with every instruction set of this machine. */
 static inline void for_each_isa(void (*test)(const op_bench *))
 {
+#if defined(__aarch64__)
+    static const char *const isas[] = {"scalar", "neon"};
+#else
     static const char *const isas[] = {"scalar", "avx2", "avx512", "avx512bf16"};
+#endif
     op_bench bench;
     open_bench(&bench, NULL);
     char best[32];

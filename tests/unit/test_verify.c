@@ -192,16 +192,19 @@ static void test_table(void **state)
     (void)state;
     r1_err err = {0};
     assert_string_equal(r1_verify_at(0)->name, "countdown");
-    assert_string_equal(r1_verify_at(1)->name, "modsum");
-    assert_string_equal(r1_verify_at(2)->name, "length");
-    assert_null(r1_verify_at(3));
     assert_null(r1_verify_at(-1));
+    int n = 0;
+    for (const r1_verifier *v; (v = r1_verify_at(n)); n++) {
+        assert_ptr_equal(r1_verify_find(v->name, NULL), v);
+        assert_true(v->help[0] && v->judge && v->check);
+    }
+    assert_null(r1_verify_at(n + 1));
     assert_null(r1_verify_find("modsun", &err));
     assert_int_equal(err.status, R1_EARG);
     assert_string_equal(err.msg, "unknown verifier 'modsun', did you mean 'modsum'?");
-    assert_null(r1_verify_find("gsm8k", &err));
-    assert_string_equal(err.msg,
-                        "unknown verifier 'gsm8k', known are countdown, modsum, length");
+    assert_null(r1_verify_find("chess", &err));
+    static const char known[] = "unknown verifier 'chess', known are countdown, modsum, ";
+    assert_memory_equal(err.msg, known, sizeof known - 1);
 }
 
 int main(void)
