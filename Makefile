@@ -17,6 +17,12 @@ r1: setup
 	@cmake --build $(BUILD) -j $(JOBS)
 	@cp -f $(BUILD)/r1 ./r1
 
+# The program with its web page: installs node and npm, which bundle it.
+web:
+	@tools/setup.sh build web
+	@rm -f $(BUILD)/assets_table.c
+	@$(MAKE) --no-print-directory r1
+
 demo: r1
 	./r1 demo
 
@@ -56,4 +62,4 @@ install: r1
 clean:
 	rm -rf $(BUILD) $(BUILD)-test $(BUILD).log $(BUILD)-test.log r1
 
-.PHONY: all setup setup-test r1 demo model test bench check fuzz format install clean
+.PHONY: all setup setup-test r1 web demo model test bench check fuzz format install clean

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Install what is missing of the packages that r1 needs.  Usage: tools/setup.sh SET...
 #   build  compiler and libraries       test  what the tests need       check  linters
-#   model  pip, which fetches the model   bench  what building the peer needs
+#   web    what bundles the web page      model  pip, which fetches the model
+#   bench  what building the peer needs
 # Debian and its relatives are handled; elsewhere the names are printed and nothing is done.
 set -eu
 
@@ -10,6 +11,7 @@ packages_build="gcc make cmake pkg-config libc6-dev libjansson-dev libpcre2-dev 
 packages_test="libcmocka-dev python3 clang clang-format binutils"
 packages_check="clang-tidy cppcheck libclang-rt-14-dev"
 packages_model="python3 python3-pip"
+packages_web="nodejs npm"
 packages_bench="python3 python3-pip python3-venv g++"
 
 wanted=""
@@ -19,8 +21,9 @@ for set in "$@"; do
         test) wanted="$wanted $packages_test" ;;
         check) wanted="$wanted $packages_check" ;;
         model) command -v pip >/dev/null || wanted="$wanted $packages_model" ;;
+        web) command -v npm >/dev/null || wanted="$wanted $packages_web" ;;
         bench) wanted="$wanted $packages_bench" ;;
-        *) echo "setup: unknown set '$set' (build, test, check, model, bench)" >&2; exit 2 ;;
+        *) echo "setup: unknown set '$set' (build, test, web, check, model, bench)" >&2; exit 2 ;;
     esac
 done
 

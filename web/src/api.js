@@ -15,6 +15,8 @@
 
 export const KEY = "r1.key"; /* the API key's place in localStorage */
 
+const BROKEN = "The connection broke before the reply was whole.";
+
 function headers() {
     const key = localStorage.getItem(KEY);
     return key ? { Authorization: "Bearer " + key } : {};
@@ -68,7 +70,9 @@ export async function* events(body) {
     let rest = "", data = [];
     try {
         for (;;) {
-            const { value, done } = await reader.read();
+            const { value, done } = await reader.read().catch((e) => {
+                throw e.name === "AbortError" ? e : new Error(BROKEN);
+            });
             /* A CR at the end of a piece may be half of a CRLF: it waits for the next. */
             rest += value ?? "";
             const lines = rest.split(done ? /\r\n|\n|\r/ : /\r\n|\n|\r(?!$)/);
@@ -99,7 +103,7 @@ export async function chat(body, on, signal) {
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ ...body, stream: true, stream_options: { include_usage: true } }),
     });
-    const result = { usage: null, finish: null, model: null, extra: {} };
+    const result = { usage: null, finish: null, model: null, consensus: null };
     let ended = false;
     for await (const data of events(response.body)) {
         if (data === "[DONE]") {
@@ -111,15 +115,14 @@ export async function chat(body, on, signal) {
             throw new Error(chunk.error.message ?? "The server gave up on this reply.");
         result.usage = chunk.usage ?? result.usage;
         result.model = chunk.model ?? result.model;
-        for (const member of ["consensus", "verify"])
-            result.extra[member] = chunk[member] ?? result.extra[member];
         for (const choice of chunk.choices ?? []) {
             result.finish = choice.finish_reason ?? result.finish;
+            result.consensus = choice.consensus ?? result.consensus;
             if (choice.delta)
                 on(choice.delta, choice);
         }
     }
     if (!ended && !result.finish)
-        throw new Error("The connection broke before the reply was whole.");
+        throw new Error(BROKEN);
     return result;
 }
