@@ -39,6 +39,8 @@ static const r1_command commands[] = {
     {"demo", "[OPTION...]", "Teach a small model to reason, in a few minutes.", r1_cmd_demo},
     {"task", "[list | make NAME] [OPTION...]",
      "List the built-in tasks, or make problems of one.", r1_cmd_task},
+    {"judge", "FILE.jsonl [OPTION...]",
+     "Compile and run programs against tests, in boxes, and print verdicts.", r1_cmd_judge},
     {"runs", "[show ID | export ID | report ID] [OPTION...]",
      "List training runs, show one's metrics, or export them.", r1_cmd_runs},
     {"help", "[COMMAND]", "Show this list, or a command's options.", cmd_help},

@@ -12,7 +12,8 @@ typedef enum {
                              NaN is never right */
     R1_CHECKER_YESNO,  /* as tokens, letters' case is free */
     R1_CHECKER_EXACT,  /* the same bytes */
-    R1_CHECKER_UNORDERED, /* the same lines (as in "lines") in any order */
+    R1_CHECKER_UNORDERED, /* the same lines (as in "lines") in any order; the same words, when the
+                             expected output is one line or has one word on each */
     R1_CHECKER_LCB,   /* LiveCodeBench, standard input: both stripped, as many lines; each equal
                              when stripped, or token by token as exact decimals */
     R1_CHECKER_JSON,  /* LiveCodeBench, functions: one JSON value equal to the expected one as

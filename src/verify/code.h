@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "verify/judge.h"
+#include "verify/verify.h"
 
 #define R1_CODE_MAX_TESTS 10000
 #define R1_CODE_MAX_BYTES ((size_t)256 << 20) /* of the tests of a problem, unpacked */
@@ -23,12 +24,18 @@ typedef struct r1_code r1_code;
 r1_status r1_code_open(const json_t *spec, const char *subject, r1_code **out, r1_err *err);
 void r1_code_close(r1_code *c);                            /* NULL allowed */
 const r1_judge_problem *r1_code_problem(const r1_code *c); /* borrowed */
-const char *r1_code_language(const r1_code *c); /* of submissions; "python" by default */
+/* Of submissions.  given, if not NULL: did the problem name it, or is "python" assumed? */
+const char *r1_code_language(const r1_code *c, bool *given);
 
 /* The program in a completion: the last fenced block after the last </think>.  fence receives the
  * language named after the ``` or "".  false: there is none. */
 bool r1_code_extract(const char *text, size_t len, const char **source, size_t *source_len,
                      char fence[16]);
+
+/* The verifier "code" (verify.h): a program is right when every test accepts it.  Runs it through
+ * r1_judge_shared; where that is refused, check fails. */
+r1_verdict r1_code_judge(const json_t *spec, const char *text, size_t len, bool terminated);
+r1_status r1_code_check(const json_t *spec, r1_err *err);
 
 /* LiveCodeBench's private tests, text of either form: JSON, or base64 of a zlib stream of a
  * pickled string that is JSON.  Only the handful of pickle's instructions that make one string

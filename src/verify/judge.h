@@ -69,12 +69,12 @@ typedef struct {
 
 typedef struct {
     r1_judge_verdict verdict;
-    int test;         /* the first that was not accepted, from 0; -1: none */
-    int passed;       /* tests accepted before it */
-    double cpu, wall; /* seconds, the slowest test that ran */
-    int64_t memory;   /* bytes, the largest test that ran */
-    char message
-        [512]; /* one or more lines: the compiler's, the program's stderr, our fault; "" */
+    int test;          /* the first that was not accepted, from 0; -1: none */
+    int passed;        /* tests accepted before it */
+    double cpu, wall;  /* seconds, the slowest test that ran */
+    int64_t memory;    /* bytes, the largest test that ran */
+    char message[512]; /* the compiler's, the end of stderr, or our fault; "" */
+    char output[256];  /* head of stdout in the test that was not accepted */
 } r1_judge_result;
 
 typedef struct {

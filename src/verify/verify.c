@@ -8,6 +8,7 @@
 
 #include "base/opt.h"
 #include "verify/choice.h"
+#include "verify/code.h"
 #include "verify/format.h"
 #include "verify/language.h"
 #include "verify/math.h"
@@ -238,6 +239,8 @@ static const r1_verifier table[] = {
      length_judge, length_check, NULL},
     {"math", "the final answer equals the reference, mathematically", r1_math_judge,
      r1_math_check, r1_math_same},
+    {"code", "the last fenced block is a program that passes every test, run in a box",
+     r1_code_judge, r1_code_check, NULL},
 };
 #define N_VERIFIERS ((int)(sizeof table / sizeof table[0]))
 
