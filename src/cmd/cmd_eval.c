@@ -287,7 +287,7 @@ static r1_status measure(session *s, const options *v, const char *word, const r
     R1_TRY(open_session(s, v, word, err));
     r1_os_interrupt_catch();
     progress shown = {0};
-    uint64_t there = task->count((r1_split)v->split);
+    uint64_t there = r1_task_count(task, (r1_split)v->split, 0);
     bool all = v->problems == 0 || (uint64_t)v->problems > there;
     int problems = all ? (int)there : v->problems;
     const r1_eval_options o = {

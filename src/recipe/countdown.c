@@ -13,10 +13,11 @@
  * The skills that solve problems are all there but rarely together; reinforcement learning has
  * to find out which ones pay. */
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "recipe/task.h"
+#include "recipe/gen.h"
 
 enum {
     LO = 2,
@@ -167,6 +168,70 @@ static void problem(uint64_t seed, r1_split split, uint64_t index, r1_problem *o
             json_pack("{s:[iii],s:i}", "numbers", g.n[0], g.n[1], g.n[2], "target", g.target),
         .verifier = r1_verify_find("countdown", NULL),
     };
+}
+
+/* ---- The game in words, for models that read: more and larger numbers -------------------- */
+
+enum { MAX_NUMBERS = 6, WORDS = 160 };
+
+/* One way to combine n[count], at random: the text in which a sum as a factor is enclosed. */
+static int64_t combine(r1_rng *r, const int *n, int count, bool enclose, char out[WORDS])
+{
+    if (count == 1) {
+        snprintf(out, WORDS, "%d", n[0]);
+        return n[0];
+    }
+    char a[WORDS], b[WORDS];
+    int left = r1_gen_between(r, 1, count - 1);
+    char op = ops[r1_gen_between(r, 0, 2)];
+    bool product = op == '*';
+    int64_t x = combine(r, n, left, product, a);
+    int64_t y = combine(r, n + left, count - left, product || op == '-', b);
+    bool enclosed = enclose && !product;
+    int written = snprintf(out, WORDS, "%s%s %c %s%s", enclosed ? "(" : "", a, op, b,
+                           enclosed ? ")" : "");
+    r1_assert(written < WORDS);
+    return op == '+' ? x + y : op == '-' ? x - y : x * y;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+static bool make(r1_rng *r, int level, r1_problem *out)
+{
+    static const struct {
+        int numbers, top, largest; /* target */
+    } levels[] = {{3, 25, 99}, {4, 25, 99}, {4, 100, 999}, {5, 100, 999}, {6, 100, 999}};
+    const int n = levels[level - 1].numbers;
+    int number[MAX_NUMBERS];
+    char solution[WORDS];
+    for (int i = 0; i < n; i++)
+        number[i] = r1_gen_between(r, 2, levels[level - 1].top);
+    int64_t target = combine(r, number, n, false, solution);
+    if (target < 10 || target > levels[level - 1].largest)
+        return false;
+    json_t *list = json_array();
+    r1_buf q;
+    int failed = 0;
+    qsort(number, (size_t)n, sizeof number[0], ascending); /* one order: one identity */
+    r1_buf_init(&q, 0);
+    r1_buf_puts(&q, "Use each of the numbers ");
+    for (int i = 0; i < n; i++) {
+        r1_buf_printf(&q, "%s%d", i == 0 ? "" : i == n - 1 ? " and " : ", ", number[i]);
+        failed |= json_array_append_new(list, json_integer(number[i]));
+    }
+    r1_assert(!failed);
+    r1_buf_printf(
+        &q,
+        " exactly once, with +, -, * and parentheses, to write an expression that equals "
+        "%lld.",
+        (long long)target);
+    r1_gen_finish(out, &q, "the expression", "(3 + 4) * 2",
+                  json_pack("{s:o,s:I}", "numbers", list, "target", (json_int_t)target),
+                  "countdown", solution);
+    return true;
 }
 
 /* ---- The corpus -------------------------------------------------------------------------- */
@@ -469,4 +534,6 @@ const r1_task r1_countdown_task = {
     .count = count,
     .document = document,
     .stats = stats,
+    .levels = R1_GEN_LEVELS,
+    .make = make,
 };

@@ -126,7 +126,7 @@ static void judge_sample(eval *v, const r1_problem *p, const r1_completion *c, r
     r1_trace_stats t;
     bool terminated = c->finish == R1_FINISH_STOP;
     *out = p->verifier->judge(p->answer, v->text.data, v->text.len, terminated);
-    v->task->stats(p->answer, v->text.data, v->text.len, &t);
+    r1_task_stats(v->task, p->answer, v->text.data, v->text.len, &t);
     sums *s = &v->sum;
     s->right += out->correct;
     s->formatted += out->formatted;
@@ -200,7 +200,7 @@ static r1_status ask(eval *v, batch *b, int first, r1_err *err)
         size_t len = 0;
         r1_problem *p = &b->problems[i];
         uint64_t index = (uint64_t)(first + i);
-        v->task->problem(problem_seed, v->o->split, index, p);
+        r1_task_problem(v->task, problem_seed, v->o->split, v->o->difficulty, index, p);
         r1_status st = r1_tokenizer_encode(v->tok, p->prompt, strlen(p->prompt), true, false,
                                            &b->ids[i], &len, err);
         if (st != R1_OK)
@@ -264,7 +264,8 @@ r1_status r1_eval_task(r1_engine *e, r1_model *m, const r1_task *task, const r1_
                        R1_EVAL_MAX_SAMPLES);
     if (o->problems < 0)
         return r1_fail(err, R1_EARG, "eval: %d problems: must be 0 (all) or more", o->problems);
-    uint64_t there = task->count(o->split);
+    R1_TRY(r1_task_check_difficulty(task, o->difficulty, err));
+    uint64_t there = r1_task_count(task, o->split, o->difficulty);
     int problems = o->problems;
     if (problems == 0 || (uint64_t)problems > there)
         problems = there < INT32_MAX ? (int)there : INT32_MAX;

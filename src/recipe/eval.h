@@ -24,6 +24,7 @@ typedef struct {
     int problems; /* how many of the split; 0 or more than there are = all */
     int samples;  /* k a problem, 1..R1_EVAL_MAX_SAMPLES */
     r1_split split;
+    int difficulty; /* as r1_task_problem */
     float temperature, top_p;
     int max_tokens; /* 0 = the task's */
     uint64_t seed;

@@ -15,6 +15,8 @@ const r1_opt r1_grpo_rows[] = {
     R1_TRAIN_ROWS(r1_grpo_options, "grpo", "models/grpo", "100", "1e-6", "0.95", "0"),
     {"task", 0, R1_OPT_STR, AT(task), NULL, 0, 0, NULL, "NAME",
      "Questions of a built-in task."},
+    {"difficulty", 0, R1_OPT_INT, AT(difficulty), "0", 0, 100, NULL, "N",
+     "Of the task's questions; 0 = the task's easiest."},
     {"data", 0, R1_OPT_STR, AT(data), NULL, 0, 0, NULL, "FILE",
      "JSON lines with \"prompt\", \"answer\" and \"verifier\"."},
     {"prompts", 0, R1_OPT_INT, AT(prompts), "32", 1, 65536, NULL, "N", "Questions a rollout."},
@@ -139,7 +141,7 @@ static r1_status ask(grpo *g, int64_t rollout, r1_err *err)
         uint64_t index = (uint64_t)rollout * (uint64_t)o->prompts + (uint64_t)q;
         r1_problem *p = &g->problem[q];
         if (g->task)
-            g->task->problem(o->train.seed, R1_SPLIT_TRAIN, index, p);
+            r1_task_problem(g->task, o->train.seed, R1_SPLIT_TRAIN, o->difficulty, index, p);
         else
             R1_TRY(data_problem(g, index, p, err));
         int32_t *ids = NULL;
@@ -197,7 +199,7 @@ static void judge(grpo *g, int sample)
     j->verdict = p->verifier->judge(p->answer, j->text, j->len, j->terminated);
     g->reward[sample] = (float)j->verdict.reward;
     if (g->task)
-        g->task->stats(p->answer, j->text, j->len, &j->stats);
+        r1_task_stats(g->task, p->answer, j->text, j->len, &j->stats);
 }
 
 static r1_status roll_out(grpo *g, int64_t rollout, r1_err *err)
@@ -537,6 +539,7 @@ static r1_status put_eval(metrics *m, grpo *g, int before, r1_err *err)
     r1_eval_options e = {.problems = o->eval_problems,
                          .samples = o->eval_samples,
                          .split = R1_SPLIT_DEV,
+                         .difficulty = o->difficulty,
                          .temperature = o->temperature,
                          .top_p = 1,
                          .max_tokens = o->max_completion_length,
@@ -665,7 +668,11 @@ static r1_status open_source(grpo *g, r1_err *err)
         return r1_fail(err, R1_EARG, "give either task or data, %s",
                        o->task ? "not both" : "one of them");
     if (o->task)
-        return (g->task = r1_task_find(o->task, err)) ? R1_OK : R1_EARG;
+        return (g->task = r1_task_find(o->task, err))
+                   ? r1_task_check_difficulty(g->task, o->difficulty, err)
+                   : R1_EARG;
+    if (o->difficulty)
+        return r1_fail(err, R1_EARG, "difficulty belongs to a task, data have their own");
     if (!o->max_completion_length)
         return r1_fail(err, R1_EARG, "data needs max_completion_length");
     R1_TRY(r1_data_open_jsonl(o->data, &g->data, err));

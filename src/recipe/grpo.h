@@ -11,6 +11,7 @@
 typedef struct {
     r1_train_options train; /* steps: optimizer steps; a rollout serves `minibatches` of them */
     const char *task;       /* questions of a built-in task, or ... */
+    int difficulty;         /* of a task's, as r1_task_problem */
     const char *data;       /* ... JSON lines with "prompt", "answer", "verifier" */
     int prompts;            /* Q: questions a rollout */
     int num_generations;    /* G: completions a question */

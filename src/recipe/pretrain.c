@@ -197,7 +197,10 @@ r1_status r1_pretrain_run(const r1_pretrain_options *o, const char *config, r1_s
     if (!o->task == !o->data)
         return r1_fail(err, R1_EARG, "give either task or data, %s",
                        o->task ? "not both" : "one of them");
-    if (o->task && !(c.task = r1_task_find(o->task, err)))
+    c.task = o->task ? r1_task_find(o->task, err) : NULL;
+    if (c.task && !c.task->document)
+        return r1_fail(err, R1_EARG, "task '%s' has no corpus to learn from", o->task);
+    if (o->task && !c.task)
         return R1_EARG;
     r1_run run;
     r1_model *m = NULL;

@@ -3,7 +3,15 @@
 
 #include <string.h>
 
-static const r1_task *const tasks[] = {&r1_countdown_task, &r1_modsum_task};
+#include "recipe/gen.h"
+
+static const r1_task *const tasks[] = {
+    &r1_countdown_task,      &r1_modsum_task,         &r1_gen_arith_task,
+    &r1_gen_arith_equations, &r1_gen_arith_sequence,  &r1_gen_arith_base,
+    &r1_gen_logic_knights,   &r1_gen_logic_zebra,     &r1_gen_logic_boolean,
+    &r1_gen_grid_sudoku4,    &r1_gen_grid_sudoku9,    &r1_gen_grid_coloring,
+    &r1_gen_grid_path,       &r1_gen_science_physics, &r1_gen_science_stoichiometry,
+};
 enum { N_TASKS = sizeof tasks / sizeof *tasks };
 
 const r1_task *r1_task_at(int i)
@@ -23,6 +31,48 @@ const r1_task *r1_task_find(const char *name, r1_err *err)
     r1_fail(err, R1_EARG, "task '%.64s' is unknown; there are: %s", name, known.data);
     r1_buf_release(&known);
     return NULL;
+}
+
+/* ---- Either kind ------------------------------------------------------------------------- */
+
+static bool procedural(const r1_task *t, int difficulty)
+{
+    return difficulty > 0 || !t->problem;
+}
+
+void r1_task_problem(const r1_task *t, uint64_t seed, r1_split split, int difficulty,
+                     uint64_t index, r1_problem *out)
+{
+    if (procedural(t, difficulty))
+        r1_gen_problem(t, seed, split, difficulty ? difficulty : 1, index, out);
+    else
+        t->problem(seed, split, index, out);
+}
+
+uint64_t r1_task_count(const r1_task *t, r1_split split, int difficulty)
+{
+    return procedural(t, difficulty) ? R1_TASK_SPLIT : t->count(split);
+}
+
+r1_status r1_task_check_difficulty(const r1_task *t, int difficulty, r1_err *err)
+{
+    if (difficulty >= 0 && difficulty <= t->levels)
+        return R1_OK;
+    if (t->levels == 0)
+        return r1_fail(err, R1_EARG, "difficulty %d: %s has only one, leave it out", difficulty,
+                       t->name);
+    return r1_fail(err, R1_EARG, "difficulty %d: %s has 1 to %d", difficulty, t->name,
+                   t->levels);
+}
+
+void r1_task_stats(const r1_task *t, const json_t *answer, const char *text, size_t len,
+                   r1_trace_stats *out)
+{
+    *out = (r1_trace_stats){0};
+    if (t->stats && !json_object_get(answer, "solution"))
+        t->stats(answer, text, len, out);
+    else
+        out->thinks = len && memmem(text, len, "</think>", strlen("</think>")) != NULL;
 }
 
 void r1_problem_release(r1_problem *p)

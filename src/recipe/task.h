@@ -1,6 +1,8 @@
-/* task.h: built-in tasks that need no download: a generator of problems with a split by identity,
- * a corpus of imperfect traces for the base model, and the task's small tokenizer.
- * Every draw is a function of (seed, split, index). */
+/* task.h: built-in tasks that need no download.  A task is a generator of problems with a split by
+ * identity.  Some are worlds of their own, with a corpus of imperfect traces for a base model and a
+ * small tokenizer (countdown, modsum); the others are procedural (gen.h): problems in words, for
+ * models that read, at several difficulties.
+ * Every draw is a function of (seed, split, difficulty, index). */
 #ifndef R1_TASK_H
 #define R1_TASK_H
 
@@ -36,6 +38,7 @@ typedef struct {
     const char *verifier;
     const char *stop; /* NULL, or a stop string */
     int max_tokens;   /* a sensible cap of a completion */
+    /* A world of its own; all NULL in a purely procedural task. */
     r1_status (*tokenizer)(r1_tokenizer **out, r1_err *err);
     void (*problem)(uint64_t seed, r1_split split, uint64_t index, r1_problem *out);
     /* Problems of a split without repetition, for evaluation; returns how many there are. */
@@ -43,7 +46,22 @@ typedef struct {
     /* One document of the pre-training corpus (with BOS and EOS text) appended to out. */
     void (*document)(uint64_t seed, uint64_t index, r1_buf *out);
     void (*stats)(const json_t *answer, const char *text, size_t len, r1_trace_stats *out);
+    /* Procedural problems: difficulties 1..levels (0: none).  Draws one; false: draw again. */
+    int levels;
+    bool (*make)(r1_rng *r, int level, r1_problem *out);
 } r1_task;
+
+/* Problem `index` of a split.  difficulty 0: the task's own world, else its easiest level. */
+void r1_task_problem(const r1_task *t, uint64_t seed, r1_split split, int difficulty,
+                     uint64_t index, r1_problem *out);
+/* How many problems an evaluation of a whole split has; for procedural ones, which have no end,
+ * R1_TASK_SPLIT. */
+#define R1_TASK_SPLIT 1000
+uint64_t r1_task_count(const r1_task *t, r1_split split, int difficulty);
+r1_status r1_task_check_difficulty(const r1_task *t, int difficulty, r1_err *err);
+/* Statistics of a trace; zero where the task has none. */
+void r1_task_stats(const r1_task *t, const json_t *answer, const char *text, size_t len,
+                   r1_trace_stats *out);
 
 const r1_task *r1_task_find(const char *name, r1_err *err);
 const r1_task *r1_task_at(int i); /* NULL past the last */

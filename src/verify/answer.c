@@ -1,6 +1,7 @@
 /* answer.c: see answer.h. */
 #include "verify/answer.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -384,6 +385,78 @@ bool r1_answer_whole(r1_cursor *c, int64_t *out)
         v = 10 * v + (*c->p++ - '0');
     *out = v;
     return c->p > begin && (c->p == c->end || !is_digit(*c->p));
+}
+
+/* ---- Pairs ------------------------------------------------------------------------------- */
+
+void r1_answer_key(char out[64], const char *text, size_t len)
+{
+    if (len < 64) {
+        memcpy(out, text, len);
+        out[len] = 0;
+        return;
+    }
+    uint64_t h[2] = {0xcbf29ce484222325, 0x84222325cbf29ce4}; /* FNV-1a, from two beginnings */
+    for (size_t i = 0; i < len; i++)
+        for (int k = 0; k < 2; k++)
+            h[k] = (h[k] ^ (unsigned char)text[i]) * 0x100000001b3;
+    snprintf(out, 64, "%016llx%016llx", (unsigned long long)h[0], (unsigned long long)h[1]);
+}
+
+int r1_answer_strings(const json_t *array, const char **out, int max)
+{
+    size_t n = json_array_size(array); /* 0 when it is no array */
+    if (n > (size_t)max)
+        return 0;
+    for (size_t i = 0; i < n; i++) {
+        out[i] = json_string_value(json_array_get(array, i));
+        if (!out[i] || !out[i][0])
+            return 0;
+    }
+    return (int)n;
+}
+
+static int row_of(r1_span word, const char *const *names, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (r1_answer_is(word, names[i]))
+            return i;
+    return -1;
+}
+
+static void skip_signs(r1_cursor *c, const char *set)
+{
+    while (c->p < c->end && *c->p && strchr(set, *c->p))
+        c->p++;
+}
+
+bool r1_answer_pairs(r1_cursor c, const char *const *names, int n, const char *const *values,
+                     int n_values, int *out)
+{
+    static const char *const between[] = {"is", "a", "an", "the", "has", "gets"};
+    for (int i = 0; i < n; i++)
+        out[i] = -1;
+    for (int found = 0;; found++) {
+        r1_span w;
+        do {
+            skip_signs(&c, " \t\r\n,;.-*|()[]{}");
+            w = r1_answer_word(&c);
+        } while (r1_answer_is(w, "and"));
+        if (w.n == 0)
+            return c.p == c.end && found == n;
+        int name = row_of(w, names, n), value = -1;
+        if (name < 0 || out[name] >= 0)
+            return false;
+        for (bool more = true; more;) {
+            skip_signs(&c, " \t*:=->|");
+            w = r1_answer_word(&c);
+            value = row_of(w, values, n_values);
+            more = value < 0 && row_of(w, between, sizeof between / sizeof *between) >= 0;
+        }
+        if (value < 0)
+            return false;
+        out[name] = value;
+    }
 }
 
 /* ---- Exact fractions --------------------------------------------------------------------- */

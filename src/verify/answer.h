@@ -38,6 +38,9 @@ void r1_answer_plain(r1_span s, r1_buf *out);
 /* find and plain in one; *out is initialised whatever the result. */
 bool r1_answer_get(const char *text, size_t len, r1_buf *out);
 
+/* The key under which equal answers are pooled: the text, or a hash of it when it is long. */
+void r1_answer_key(char out[64], const char *text, size_t len);
+
 /* ---- Reading plain text ------------------------------------------------------------------ */
 
 typedef struct {
@@ -54,6 +57,13 @@ r1_span r1_answer_word(r1_cursor *c);
 bool r1_answer_is(r1_span s, const char *word);
 /* A whole number without sign, at most 18 digits. */
 bool r1_answer_whole(r1_cursor *c, int64_t *out);
+
+/* The texts of a JSON array of 1 to max of them, none empty; 0 when it is anything else. */
+int r1_answer_strings(const json_t *array, const char **out, int max);
+/* "Ann: red, Ben is blue; Cid = red": each of names[n] once with one of the values, whose row goes
+ * to out[n].  Only separators and words such as "is a" stand between. */
+bool r1_answer_pairs(r1_cursor c, const char *const *names, int n, const char *const *values,
+                     int n_values, int *out);
 
 /* An exact fraction; den >= 1, lowest terms. */
 typedef struct {

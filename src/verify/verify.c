@@ -10,9 +10,12 @@
 #include "verify/choice.h"
 #include "verify/code.h"
 #include "verify/format.h"
+#include "verify/grid.h"
 #include "verify/language.h"
+#include "verify/logic.h"
 #include "verify/math.h"
 #include "verify/number.h"
+#include "verify/science.h"
 
 #define MAX_NUMBERS 16
 
@@ -64,11 +67,11 @@ static bool has_tag(span s)
 }
 
 /* The whole completion is (<think>...</think>)?<answer>...</answer>, each tag once; blanks may
- * stand around the two parts. */
+ * stand around the two parts.  A template may have opened the thought already. */
 static bool answer_of(const char *text, size_t len, span *answer)
 {
     span s = trim((span){text, len});
-    if (skip_tag(&s, "<think>")) {
+    if (skip_tag(&s, "<think>") || find_tag(s, "</think>") < s.n) {
         span thought = {s.p, find_tag(s, "</think>")};
         if (has_tag(thought))
             return false;
@@ -231,6 +234,23 @@ static const r1_verifier table[] = {
      r1_number_check, NULL},
     {"base", "the digits of a number in a base", r1_number_base_judge, r1_number_base_check,
      NULL},
+    {"equations", "every unknown, by substitution", r1_science_equations_judge,
+     r1_science_equations_check, NULL},
+    {"quantity", "a number with a unit, converted", r1_science_quantity_judge,
+     r1_science_quantity_check, NULL},
+    {"balance", "a balanced reaction in the smallest whole numbers", r1_science_balance_judge,
+     r1_science_balance_check, NULL},
+    {"boolean", "truth values that satisfy a formula", r1_logic_boolean_judge,
+     r1_logic_boolean_check, NULL},
+    {"knights", "who is a knight and who a knave", r1_logic_knights_judge,
+     r1_logic_knights_check, NULL},
+    {"zebra", "who lives where: every clue holds", r1_logic_zebra_judge, r1_logic_zebra_check,
+     NULL},
+    {"sudoku", "a full grid that keeps the given digits", r1_grid_sudoku_judge,
+     r1_grid_sudoku_check, NULL},
+    {"coloring", "no edge joins two vertices of one colour", r1_grid_coloring_judge,
+     r1_grid_coloring_check, NULL},
+    {"path", "a path of the least length", r1_grid_path_judge, r1_grid_path_check, NULL},
     {"format", "one thought in <think> tags, then an answer: R1-Zero's form", r1_format_judge,
      r1_format_check, NULL},
     {"language", "the share of the thought's words that are in a language", r1_language_judge,
