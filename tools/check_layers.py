@@ -19,7 +19,7 @@ MAY_INCLUDE = {
     "engine": {"base", "compute", "model", "engine"},
     "verify": {"base", "verify"},
     "store": {"base", "store"},
-    "hub": {"base", "hub"},
+    "hub": {"base", "model", "hub"},
 }
 MAY_INCLUDE["serve"] = {"base", "compute", "model", "engine", "verify", "store", "serve"}
 MAY_INCLUDE["recipe"] = {"base", "compute", "model", "engine", "verify", "store", "recipe"}
@@ -34,6 +34,7 @@ OWNED_SYSTEM_HEADERS = {
     "microhttpd.h": ["serve/http.c"],
     "readline/readline.h": ["cmd/"],
     "readline/history.h": ["cmd/"],
+    "curl/curl.h": ["hub/"],
     "seccomp.h": ["verify/filter.c"],
     "zlib.h": ["verify/code.c"],
     "pcre2.h": ["model/", "verify/"],

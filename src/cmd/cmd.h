@@ -35,6 +35,9 @@ bool r1_cmd_options(const char *command, r1_opts *o, int argc, char **argv, cons
 
 int r1_cmd_run(int argc, char **argv);
 int r1_cmd_serve(int argc, char **argv);
+int r1_cmd_pull(int argc, char **argv);
+int r1_cmd_list(int argc, char **argv);
+int r1_cmd_rm(int argc, char **argv);
 int r1_cmd_tokenize(int argc, char **argv);
 int r1_cmd_chat_template(int argc, char **argv);
 int r1_cmd_logprob(int argc, char **argv);

@@ -12,6 +12,7 @@
 
 #include "base/os.h"
 #include "cmd/cmd_infer.h"
+#include "cmd/cmd_pull.h"
 #include "model/chat.h"
 
 #define MOST 10000000 /* no context is as long */
@@ -672,6 +673,10 @@ int r1_cmd_run(int argc, char **argv)
     if (run_check(&v, interactive, &err) != R1_OK) {
         r1_opts_release(&o);
         return r1_cmd_usage(&err, "run");
+    }
+    if (!r1_cmd_offer_pull(words[0])) {
+        r1_opts_release(&o);
+        return 1;
     }
     session s = {.v = &v, .messages = json_array()};
     r1_status status = run_open(&s, words[0], &err);

@@ -7,6 +7,7 @@
 
 #include "base/os.h"
 #include "cmd/cmd_infer.h"
+#include "cmd/cmd_pull.h"
 #include "serve/server.h"
 
 enum { MODELS = 64, KEYS = 1024, KEY_FILE = 1 << 20 };
@@ -316,6 +317,11 @@ int r1_cmd_serve(int argc, char **argv)
         r1_opts_release(&o);
         return r1_cmd_usage(&err, "serve");
     }
+    for (int i = 0; i < n_words; i++)
+        if (!r1_cmd_offer_pull(words[i])) {
+            r1_opts_release(&o);
+            return 1;
+        }
     files f = {0};
     r1_server_options server;
     r1_status st = read_files(&f, &v, &err);

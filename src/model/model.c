@@ -10,6 +10,7 @@
 #include "base/os.h"
 #include "base/rng.h"
 #include "compute/quant.h"
+#include "model/cache.h"
 #include "model/safetensors.h"
 #include "model/weights.h"
 
@@ -17,36 +18,11 @@
 
 r1_status r1_model_resolve(const char *word, char *path, size_t size, r1_err *err)
 {
-    char home[3072], dir[3200];
-    if (r1_os_exists(word)) {
-        snprintf(path, size, "%s", word);
-        return R1_OK;
-    }
-    R1_TRY(r1_os_home(home, sizeof home, err));
-    snprintf(dir, sizeof dir, "%s/models", home);
-    static const char *const endings[] = {"", ".gguf"};
-    if (!strchr(word, '/'))
-        for (int i = 0; i < 2; i++) {
-            snprintf(path, size, "%s/%s%s", dir, word, endings[i]);
-            if (r1_os_exists(path))
-                return R1_OK;
-        }
-    char **names = NULL;
-    size_t n = 0;
-    if (r1_os_is_dir(dir))
-        R1_TRY(r1_os_list_dir(dir, &names, &n, err));
-    r1_buf list;
-    r1_buf_init(&list, 200);
-    for (size_t i = 0; i < n; i++) {
-        r1_buf_printf(&list, "%s%s", i ? ", " : "", names[i]);
-        r1_mem_free(names[i]);
-    }
-    r1_mem_free(names);
-    r1_status s =
-        r1_fail(err, R1_EIO, "model '%s': no such file or directory, and not in %s (%s)", word,
-                dir, list.len ? list.data : "empty; `make model` fills it");
-    r1_buf_release(&list);
-    return s;
+    if (!r1_os_exists(word))
+        return r1_cache_find(word, path, size, err);
+    int n = snprintf(path, size, "%s", word);
+    return n >= 0 && (size_t)n < size ? R1_OK
+                                      : r1_fail(err, R1_EARG, "%s: the path is too long", word);
 }
 
 int64_t r1_model_count(const r1_model *m)

@@ -82,7 +82,7 @@ struct r1_model {
 };
 
 /* A MODEL word of the command line to a path: an existing path as it is, else a name in the cache
- * ($R1_HOME/models/NAME, NAME.gguf), else an error that lists what there is. */
+ * (cache.h), else an error that lists what there is. */
 r1_status r1_model_resolve(const char *word, char *path, size_t size, r1_err *err);
 
 typedef struct {
