@@ -122,8 +122,8 @@ r1_sampling r1_sampling_default(void);
 
 typedef enum { R1_FINISH_STOP, R1_FINISH_LENGTH, R1_FINISH_CANCELED } r1_finish;
 
-/* Called for each new token with its bytes, whole UTF-8 characters only.
- * Return false to stop this sample. */
+/* Called for each new token with its bytes, whole UTF-8 characters only; with id -1 when the end
+ * brings text that was held back, and no token.  Return false to stop this sample. */
 typedef bool (*r1_token_fn)(void *ud, int sample, int32_t id, const char *text, size_t len);
 
 /* Generate `samples` continuations of one prompt, which share the prompt's keys and values.

@@ -50,6 +50,7 @@ typedef struct {
     int n_keys; /* tokens whose keys and values are in seq */
     int stored; /* tokens that were stored when it was preempted */
     r1_draft draft;
+    r1_guide_at guide;
     r1_utf8_stream utf8;
     r1_buf text; /* decoded and not shown: it may be the beginning of a stop string */
     int drafted; /* tokens in this step */
@@ -61,6 +62,7 @@ typedef struct {
 struct job {
     uint64_t id; /* grows: age */
     r1_request q;
+    r1_guide guide;
     int own;     /* new tokens of a sample at most */
     int found;   /* tokens of the prompt that were stored before */
     bool filled; /* the prompt's keys were computed and first tokens chosen */
@@ -79,8 +81,9 @@ typedef struct {
     int at;              /* its position: tokens of the sample before it, drafts included */
     bool drafted;        /* there is a draft of it */
     const float *logits; /* (V) */
-    int32_t id;
+    int32_t id;          /* -1: nothing may come */
     float lp;
+    r1_top top[R1_SAMPLER_TOP_MAX];
 } choice;
 
 struct r1_engine {
@@ -92,6 +95,8 @@ struct r1_engine {
     r1_acts *acts;
     r1_sampler **samplers; /* one for each thread */
     int n_samplers;
+    r1_vocab *vocab;  /* from the first request with a grammar on */
+    uint64_t **masks; /* [n_samplers] sets of tokens, one for each thread */
     r1_tensor logits; /* (LOGIT_ROWS,V) F32 */
     size_t logits_bytes;
 
@@ -171,6 +176,7 @@ static r1_status open_parts(r1_engine *e, r1_err *err)
     e->samplers = R1_NEW_N(r1_sampler *, threads);
     for (; e->n_samplers < threads; e->n_samplers++)
         R1_TRY(r1_sampler_open(m->cfg.vocab, isa, &e->samplers[e->n_samplers], err));
+    e->masks = R1_NEW_N(uint64_t *, threads);
     e->running = R1_NEW_N(sample *, e->o.max_batch);
     return R1_OK;
 }
@@ -207,6 +213,7 @@ void r1_engine_free_completions(r1_completion *c, int n)
     for (int i = 0; i < n; i++) {
         r1_mem_free(c[i].ids);
         r1_mem_free(c[i].lp);
+        r1_mem_free(c[i].top);
         c[i] = (r1_completion){0};
     }
 }
@@ -232,7 +239,24 @@ r1_status r1_engine_check(const r1_engine *e, const r1_request *q, r1_err *err)
             return r1_fail(err, R1_EARG,
                            "engine: token %d of the prompt is id %d, outside 0..%d", i,
                            (int)q->prompt[i], e->m->cfg.vocab - 1);
-    return R1_OK;
+    for (int i = 0; i < q->sampling.n_bias; i++)
+        if (q->sampling.bias[i].id < 0 || q->sampling.bias[i].id >= e->n_tokens)
+            return r1_fail(err, R1_EARG, "engine: a bias is for token %d, outside 0..%d",
+                           (int)q->sampling.bias[i].id, e->n_tokens - 1);
+    if (q->grammar != NULL && q->ignore_eos)
+        return r1_fail(err, R1_EARG,
+                       "engine: a text with a grammar cannot go on behind its end");
+    return r1_guide_check(&q->think, e->m->tok, err);
+}
+
+/* Sets of tokens are needed now. */
+static void open_vocab(r1_engine *e)
+{
+    if (e->vocab != NULL)
+        return;
+    e->vocab = r1_vocab_open(e->m->tok, e->n_tokens);
+    for (int i = 0; i < e->n_samplers; i++)
+        e->masks[i] = R1_NEW_N(uint64_t, e->vocab->words);
 }
 
 static void job_open(r1_engine *e, const r1_request *q)
@@ -252,6 +276,13 @@ static void job_open(r1_engine *e, const r1_request *q)
     for (int i = 0; i < q->sampling.n_stop; i++)
         stop[i] = r1_mem_strdup(q->sampling.stop[i]);
     j->q.sampling.stop = stop;
+    r1_bias *bias = R1_NEW_N(r1_bias, q->sampling.n_bias);
+    if (q->sampling.n_bias > 0)
+        memcpy(bias, q->sampling.bias, (size_t)q->sampling.n_bias * sizeof *bias);
+    j->q.sampling.bias = bias;
+    if (q->grammar != NULL)
+        open_vocab(e);
+    r1_guide_init(&j->guide, &q->think, q->grammar, e->vocab, e->m->tok);
     if (q->out == NULL)
         j->q.out = j->completions = R1_NEW_N(r1_completion, q->samples);
     for (int k = 0; k < q->samples; k++) {
@@ -274,6 +305,8 @@ static void job_close(r1_engine *e, job *j)
     for (int i = 0; i < j->q.sampling.n_stop; i++)
         r1_mem_free((char *)(uintptr_t)j->q.sampling.stop[i]);
     r1_mem_free((void *)(uintptr_t)j->q.sampling.stop);
+    r1_mem_free((void *)(uintptr_t)j->q.sampling.bias);
+    r1_guide_release(&j->guide);
     r1_mem_free((int32_t *)(uintptr_t)j->q.prompt);
     if (j->completions != NULL)
         r1_engine_free_completions(j->completions, j->q.samples);
@@ -518,6 +551,10 @@ void r1_engine_close(r1_engine *e)
     sweep(e);
     for (int i = 0; i < e->n_samplers; i++)
         r1_sampler_close(e->samplers[i]);
+    for (int i = 0; i < e->n_samplers && e->masks != NULL; i++)
+        r1_mem_free(e->masks[i]);
+    r1_vocab_close(e->vocab);
+    r1_mem_free(e->masks);
     r1_mem_free(e->samplers);
     if (e->logits.data != NULL)
         r1_op_free(e->m->backend, e->logits.data, e->logits_bytes);
@@ -551,14 +588,14 @@ static bool find_stop(const r1_buf *text, const r1_sampling *o, size_t *shown)
     return false;
 }
 
-/* The new token's bytes to the caller.  The last call hands out what was held back. */
+/* The new token's bytes to the caller; -1: none.  The last call hands out what was held back. */
 static void show(const r1_engine *e, sample *s, int32_t id)
 {
     const r1_request *q = &s->j->q;
     const r1_tokenizer *tok = e->m->tok;
     const char *bytes;
     size_t n, shown;
-    if (!r1_tokenizer_is_special(tok, id) && !r1_tokenizer_is_eos(tok, id) &&
+    if ((q->special || !r1_tokenizer_is_special(tok, id)) && !r1_tokenizer_is_eos(tok, id) &&
         r1_tokenizer_bytes(tok, id, &bytes, &n))
         r1_tokenizer_stream(&s->utf8, bytes, n, &s->text);
     if (s->finished)
@@ -568,8 +605,8 @@ static void show(const r1_engine *e, sample *s, int32_t id)
         finish(s, R1_FINISH_STOP);
     else if (s->finished)
         shown = s->text.len;
-    if (q->on_token != NULL && !q->on_token(q->ud, s->index, id, s->text.data, shown) &&
-        !s->finished)
+    if (q->on_token != NULL && (id >= 0 || shown > 0) &&
+        !q->on_token(q->ud, s->index, id, s->text.data, shown) && !s->finished)
         finish(s, R1_FINISH_CANCELED);
     if (shown > 0) {
         s->text.len -= shown;
@@ -577,28 +614,51 @@ static void show(const r1_engine *e, sample *s, int32_t id)
     }
 }
 
-/* Append a chosen token to its sample and see whether it was the last. */
-static void accept(const r1_engine *e, sample *s, int32_t id, float lp)
+static void append(sample *s, const choice *chosen)
 {
-    const r1_request *q = &s->j->q;
     r1_completion *c = s->out;
+    int n_top = s->j->q.sampling.top_logprobs;
     if (c->n == s->room) {
         s->room = s->room > 0 ? 2 * s->room : min_int(IDS_FIRST, s->j->own);
         c->ids = r1_mem_realloc(c->ids, (size_t)s->room * sizeof *c->ids);
         c->lp = r1_mem_realloc(c->lp, (size_t)s->room * sizeof *c->lp);
+        if (n_top > 0)
+            c->top = r1_mem_realloc(c->top, (size_t)s->room * (size_t)n_top * sizeof *c->top);
     }
     if (c->n == 0)
         c->usage.first_s = r1_os_seconds() - s->j->submitted;
-    c->ids[c->n] = id;
-    c->lp[c->n] = lp;
+    c->ids[c->n] = chosen->id;
+    c->lp[c->n] = chosen->lp;
+    if (n_top > 0)
+        memcpy(c->top + (size_t)c->n * (size_t)n_top, chosen->top,
+               (size_t)n_top * sizeof *c->top);
     c->n++;
     if (s->ids != NULL) {
         collect_ids(s, 0);
-        s->ids[s->n_ids - 1] = id;
+        s->ids[s->n_ids - 1] = chosen->id;
     }
-    if (!q->ignore_eos && r1_tokenizer_is_eos(e->m->tok, id))
+}
+
+/* Append a chosen token to its sample and see whether it was the last. */
+static void accept(const r1_engine *e, sample *s, const choice *chosen)
+{
+    const r1_request *q = &s->j->q;
+    const r1_guide *g = &s->j->guide;
+    r1_completion *c = s->out;
+    int32_t id = chosen->id;
+    if (id >= 0)
+        append(s, chosen);
+    if (id >= 0 && !q->ignore_eos && r1_tokenizer_is_eos(e->m->tok, id)) {
         finish(s, R1_FINISH_STOP);
-    else if (c->n == s->j->own)
+    } else if (r1_guide_is_on(g)) {
+        /* A grammar that has no room for a state more ends the text where it is. */
+        if (id < 0 || !r1_guide_read(g, &s->guide, c->ids, c->n))
+            finish(s, R1_FINISH_LENGTH);
+        else if (r1_guide_is_done(g, &s->guide, c->ids))
+            finish(s, R1_FINISH_STOP);
+        c->usage.thinking = s->guide.thinking;
+    }
+    if (!s->finished && c->n == s->j->own)
         finish(s, R1_FINISH_LENGTH);
     if (q->on_token != NULL || q->sampling.n_stop > 0)
         show(e, s, id);
@@ -611,17 +671,66 @@ typedef struct {
     choice *c;
 } chosen;
 
+/* Choose again, as long as what was chosen is not what the guide allows. */
+static void choose_allowed(r1_engine *e, int thread, choice *c, r1_guide_at *at,
+                           const int32_t *ids)
+{
+    const job *j = c->s->j;
+    const r1_request *q = &j->q;
+    uint64_t *mask = e->masks[thread];
+    int left = -1; /* in the mask; no mask yet */
+    while (!r1_guide_allows(&j->guide, at, ids, c->id)) {
+        if (left < 0)
+            left = r1_guide_mask(&j->guide, at, ids, mask);
+        else
+            left--;
+        mask[c->id / 64] &= ~((uint64_t)1 << (c->id % 64));
+        if (left <= 0) {
+            c->id = -1;
+            return;
+        }
+        c->id = r1_sampler_choose_again(
+            e->samplers[thread], c->logits, e->n_tokens, &q->sampling,
+            c->s->ids != NULL ? c->s->ids : q->prompt, c->at, c->at - q->n_prompt,
+            q->sequence + (uint64_t)c->s->index, (uint64_t)c->at, mask, &c->lp);
+    }
+}
+
+/* The token at a place of a sample, as a function of the tokens before it. */
+static void choose_one(r1_engine *e, int thread, choice *c)
+{
+    const job *j = c->s->j;
+    const r1_request *q = &j->q;
+    const r1_sampling *o = &q->sampling;
+    r1_sampler *s = e->samplers[thread];
+    const int32_t *all = c->s->ids != NULL ? c->s->ids : q->prompt, *ids = all + q->n_prompt;
+    int n = c->at - q->n_prompt;
+    r1_guide_at at = c->s->guide;
+    int32_t forced = -1;
+    if (r1_guide_is_on(&j->guide)) {
+        c->id = -1;
+        if (!r1_guide_read(&j->guide, &at, ids, n)) /* behind a draft that is wrong */
+            return;
+        forced = r1_guide_forced(&j->guide, &at);
+    }
+    if (forced >= 0) {
+        c->id = forced;
+        c->lp = r1_sampler_lp(s, c->logits, o->temperature, forced);
+    } else {
+        c->id = r1_sampler_choose(s, c->logits, e->n_tokens, o, all, c->at, n,
+                                  q->sequence + (uint64_t)c->s->index, (uint64_t)c->at, &c->lp);
+        if (q->grammar != NULL)
+            choose_allowed(e, thread, c, &at, ids);
+    }
+    if (o->top_logprobs > 0)
+        r1_sampler_top(s, c->logits, e->n_tokens, o->temperature, o->top_logprobs, c->top);
+}
+
 static void choose_range(void *ud, int thread, int64_t begin, int64_t end)
 {
     const chosen *all = ud;
-    for (int64_t i = begin; i < end; i++) {
-        choice *c = &all->c[i];
-        const r1_request *q = &c->s->j->q;
-        c->id = r1_sampler_choose(all->e->samplers[thread], c->logits, all->e->n_tokens,
-                                  &q->sampling, c->s->ids != NULL ? c->s->ids : q->prompt,
-                                  c->at, c->at - q->n_prompt,
-                                  q->sequence + (uint64_t)c->s->index, (uint64_t)c->at, &c->lp);
-    }
+    for (int64_t i = begin; i < end; i++)
+        choose_one(all->e, thread, &all->c[i]);
 }
 
 static void choose(r1_engine *e, choice *c, int n)
@@ -639,7 +748,7 @@ static void choose_first(r1_engine *e, job *j, const float *logits)
             c[i] = (choice){.s = &j->samples[k + i], .at = j->q.n_prompt, .logits = logits};
         choose(e, c, n);
         for (int i = 0; i < n; i++) {
-            accept(e, c[i].s, c[i].id, c[i].lp);
+            accept(e, c[i].s, &c[i]);
             if (c[i].s->finished)
                 sample_close(e, c[i].s);
         }
@@ -654,7 +763,7 @@ static void take(r1_engine *e, const choice *c)
     if (s->finished || s->wrong)
         return;
     s->wrong = c->drafted && s->ids[c->at] != c->id;
-    accept(e, s, c->id, c->lp);
+    accept(e, s, c);
     e->stats.decode_tokens += s->j->filled;
     if (c->drafted && !s->wrong) {
         s->n_keys++;

@@ -63,7 +63,8 @@ typedef struct {
     r1_speculate speculate;
     r1_think think; /* {0}: none; its arrays are copied */
     /* NULL, or what the completion's text must be, after the thinking if the prompt ends within
-     * it.  The engine holds a reference.  The end is STOP when the text is whole, else LENGTH. */
+     * it.  The engine holds a reference.  The end is STOP when the text is whole (no end token
+     * stands behind it where nothing else could), else LENGTH. */
     r1_grammar *grammar;
     r1_token_fn
         on_token; /* NULL, or called as tokens come, when they stand in the completion */

@@ -18,7 +18,7 @@
 #include "engine/vocab.h"
 
 enum {
-    R1_GRAMMAR_DEPTH = 256,     /* rules within rules */
+    R1_GRAMMAR_DEPTH = 128,     /* rules within rules */
     R1_GRAMMAR_SET = 1024,      /* places that are possible at once */
     R1_GRAMMAR_PLACES = 1 << 20 /* of a grammar */
 };
@@ -48,6 +48,8 @@ void r1_grammar_repeat(r1_grammar *g, int from, int rule, int least, int most, i
 /* The bytes of a text; returns where they end. */
 int r1_grammar_text(r1_grammar *g, int from, const char *text, size_t n);
 
+/* Whether more was added than a grammar may have: then it is to be given up. */
+bool r1_grammar_is_full(const r1_grammar *g);
 /* No more edges.  R1_EARG: no text satisfies it; R1_EUNSUPPORTED: too large. */
 r1_status r1_grammar_finish(r1_grammar *g, const char *subject, r1_err *err);
 

@@ -18,7 +18,9 @@ enum {
     BUCKETS = 0x3F800000 / (1 << BUCKET_SHIFT) + 1, /* weights are 0..1 */
     VOCAB_MAX = 1 << 24,
     STOP_MAX = 16,
-    STOP_BYTES_MAX = 1024
+    STOP_BYTES_MAX = 1024,
+    BIAS_MAX = 100, /* of a logit; its negative forbids a token */
+    BIASES_MAX = 65536
 };
 
 struct r1_sampler {
@@ -127,6 +129,16 @@ r1_status r1_sampler_check(const r1_sampling *o, r1_err *err)
                            "sampling: stop string %d has %zu bytes, 1..%d allowed", i + 1, n,
                            STOP_BYTES_MAX);
     }
+    if (o->top_logprobs < 0 || o->top_logprobs > R1_SAMPLER_TOP_MAX)
+        return r1_fail(err, R1_EARG, "sampling: top_logprobs %d must be 0 (off) to %d",
+                       o->top_logprobs, R1_SAMPLER_TOP_MAX);
+    if (o->n_bias < 0 || o->n_bias > BIASES_MAX)
+        return r1_fail(err, R1_EARG, "sampling: %d biases, at most %d allowed", o->n_bias,
+                       BIASES_MAX);
+    for (int i = 0; i < o->n_bias; i++)
+        if (!(o->bias[i].bias >= -BIAS_MAX && o->bias[i].bias <= BIAS_MAX))
+            return r1_fail(err, R1_EARG, "sampling: the bias %g of token %d must be -%d..%d",
+                           (double)o->bias[i].bias, (int)o->bias[i].id, BIAS_MAX, BIAS_MAX);
     return R1_OK;
 }
 
@@ -372,13 +384,12 @@ static bool is_penalised(const r1_sampling *o)
            o->frequency_penalty != 0;
 }
 
-/* The logits with the penalties.  That on recent tokens divides positive ones and multiplies
- * negative ones; it starts from the given logits each time, so a repeated token is not penalised
- * twice.  The others count the tokens of the completion. */
-static const float *penalise(r1_sampler *s, const float *logits, int n, const r1_sampling *o,
-                             const int32_t *recent, int n_recent, int n_new)
+/* The penalties on s->logits, a copy of the logits.  That on recent tokens divides positive ones
+ * and multiplies negative ones; it starts from the given logits each time, so a repeated token is
+ * not penalised twice.  The others count the tokens of the completion. */
+static void penalise(r1_sampler *s, const float *logits, int n, const r1_sampling *o,
+                     const int32_t *recent, int n_recent, int n_new)
 {
-    memcpy(s->logits, logits, (size_t)n * sizeof *logits);
     int first = n_recent > o->repeat_last ? n_recent - o->repeat_last : 0;
     for (int i = first; i < n_recent; i++) {
         int32_t id = recent[i];
@@ -387,7 +398,7 @@ static const float *penalise(r1_sampler *s, const float *logits, int n, const r1
                                            : logits[id] * o->repeat_penalty;
     }
     if (o->presence_penalty == 0 && o->frequency_penalty == 0)
-        return s->logits;
+        return;
     for (int i = n_recent - n_new; i < n_recent; i++)
         if (recent[i] >= 0 && recent[i] < n)
             s->times[recent[i]]++;
@@ -398,19 +409,87 @@ static const float *penalise(r1_sampler *s, const float *logits, int n, const r1
         s->logits[id] -= o->presence_penalty + (float)s->times[id] * o->frequency_penalty;
         s->times[id] = 0;
     }
-    return s->logits;
 }
 
-int32_t r1_sampler_choose(r1_sampler *s, const float *logits, int n_tokens,
-                          const r1_sampling *o, const int32_t *recent, int n_recent, int n_new,
-                          uint64_t sequence, uint64_t position, float *lp)
+static bool is_set(const uint64_t *bits, int32_t id)
+{
+    return (bits[id / 64] >> (id % 64) & 1) != 0;
+}
+
+/* Biases, and what is not allowed, on s->logits. */
+static void restrict_to(r1_sampler *s, int n, const r1_sampling *o, const uint64_t *allowed)
+{
+    for (int i = 0; i < o->n_bias; i++) {
+        const r1_bias *b = &o->bias[i];
+        if (b->id >= 0 && b->id < n)
+            s->logits[b->id] += b->bias > -BIAS_MAX ? b->bias : -INFINITY;
+    }
+    for (int i = 0; allowed != NULL && i < n; i++)
+        if (!is_set(allowed, i))
+            s->logits[i] = -INFINITY;
+}
+
+/* log p(id), where the weights of all have been summed up around max. */
+static float log_share(const float *logits, int32_t id, float max, float inv_t, double total)
+{
+    float x = logits[id] > FLT_MAX ? FLT_MAX : logits[id];
+    /* Without a number among the logits there is no distribution. */
+    return total > 0 && x >= -FLT_MAX ? (float)((double)((x - max) * inv_t) - log(total))
+                                      : -INFINITY;
+}
+
+float r1_sampler_lp(r1_sampler *s, const float *logits, float temperature, int32_t id)
+{
+    float inv_t = temperature > 0 ? 1 / temperature : 1, max = max_of(s, logits, s->vocab);
+    return log_share(logits, id, max, inv_t, weigh(s, logits, s->vocab, max, inv_t, NULL));
+}
+
+void r1_sampler_top(r1_sampler *s, const float *logits, int n_tokens, float temperature, int n,
+                    r1_top *top)
+{
+    float inv_t = temperature > 0 ? 1 / temperature : 1, max = max_of(s, logits, s->vocab);
+    double total = weigh(s, logits, s->vocab, max, inv_t, NULL);
+    int found = 0, end = n_tokens < s->vocab ? n_tokens : s->vocab;
+    for (int b = 0; b < end; b += R1_SCAN_BLOCK) {
+        int stop = end - b < R1_SCAN_BLOCK ? end : b + R1_SCAN_BLOCK;
+        /* Most blocks have nothing that belongs among the first. */
+        if (found == n && s->k->max(logits + b, stop - b) <= logits[top[n - 1].id])
+            continue;
+        for (int32_t id = b; id < stop; id++) {
+            int at = found;
+            while (at > 0 && logits[id] > logits[top[at - 1].id])
+                at--;
+            if (at == n || !(logits[id] >= -FLT_MAX))
+                continue;
+            found += found < n;
+            memmove(top + at + 1, top + at, (size_t)(found - 1 - at) * sizeof *top);
+            top[at].id = id;
+        }
+    }
+    for (int i = 0; i < n; i++)
+        top[i] = i < found
+                     ? (r1_top){top[i].id, log_share(logits, top[i].id, max, inv_t, total)}
+                     : (r1_top){-1, -INFINITY};
+}
+
+int32_t r1_sampler_choose_again(r1_sampler *s, const float *logits, int n_tokens,
+                                const r1_sampling *o, const int32_t *recent, int n_recent,
+                                int n_new, uint64_t sequence, uint64_t position,
+                                const uint64_t *allowed, float *lp)
 {
     int vocab = s->vocab, n = n_tokens < vocab ? n_tokens : vocab;
     r1_assert(n >= 1);
     bool greedy = o->temperature <= 0;
     bool penalty = n_recent > 0 && is_penalised(o);
+    bool changed = penalty || o->n_bias > 0 || allowed != NULL;
     float inv_t = greedy ? 1 : 1 / o->temperature;
-    const float *x = penalty ? penalise(s, logits, n, o, recent, n_recent, n_new) : logits;
+    const float *x = changed ? s->logits : logits;
+    if (changed)
+        memcpy(s->logits, logits, (size_t)n * sizeof *logits);
+    if (penalty)
+        penalise(s, logits, n, o, recent, n_recent, n_new);
+    if (changed)
+        restrict_to(s, n, o, allowed);
 
     int32_t id = 0;
     float top; /* of what may be chosen */
@@ -421,25 +500,33 @@ int32_t r1_sampler_choose(r1_sampler *s, const float *logits, int n_tokens,
     } else {
         top = max_of(s, x, n);
         total = weigh(s, x, n, top, inv_t, s->block_sum);
-        have_total = !penalty && n == vocab;
+        have_total = !changed && n == vocab;
         if (total > 0) {
-            float u = r1_rng_uniform(o->seed, R1_RNG_SAMPLE, sequence, position);
+            float u = r1_rng_uniform(o->seed, allowed ? R1_RNG_AGAIN : R1_RNG_SAMPLE, sequence,
+                                     position);
             int kept = truncate_choice(s, n, total, o);
             id = kept < 0 ? draw_all(s, n, (double)u * total) : draw_kept(s, kept, u);
         }
     }
+    /* What is allowed may have no weight at all. */
+    for (int32_t i = 0; allowed != NULL && !is_set(allowed, id) && i < n; i++)
+        id = is_set(allowed, i) ? i : id;
     if (lp != NULL) {
         /* What cannot be chosen has its share of the probability. */
         float rest = n < vocab ? max_of(s, logits + n, vocab - n) : -FLT_MAX;
-        float max = penalty ? max_of(s, logits, n) : top;
+        float max = changed ? max_of(s, logits, n) : top;
         max = rest > max ? rest : max;
         if (!have_total)
             total = weigh(s, logits, vocab, max, inv_t, NULL);
-        float chosen = logits[id] > FLT_MAX ? FLT_MAX : logits[id];
-        /* Without a number among the logits there is no distribution. */
-        *lp = total > 0 && chosen >= -FLT_MAX
-                  ? (float)((double)((chosen - max) * inv_t) - log(total))
-                  : -INFINITY;
+        *lp = log_share(logits, id, max, inv_t, total);
     }
     return id;
+}
+
+int32_t r1_sampler_choose(r1_sampler *s, const float *logits, int n_tokens,
+                          const r1_sampling *o, const int32_t *recent, int n_recent, int n_new,
+                          uint64_t sequence, uint64_t position, float *lp)
+{
+    return r1_sampler_choose_again(s, logits, n_tokens, o, recent, n_recent, n_new, sequence,
+                                   position, NULL, lp);
 }
