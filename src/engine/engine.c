@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/os.h"
+#include "engine/kvfile.h"
 
 enum {
     BATCH_MAX = 512,
@@ -530,6 +531,16 @@ static void cancel_all(r1_engine *e)
 {
     for (int i = 0; i < e->n_jobs; i++)
         e->jobs[i]->canceled = true;
+}
+
+r1_status r1_engine_save_cache(r1_engine *e, const char *path, r1_err *err)
+{
+    return r1_kvfile_save(e->kv, path, err);
+}
+
+r1_status r1_engine_load_cache(r1_engine *e, const char *path, r1_err *err)
+{
+    return r1_os_exists(path) ? r1_kvfile_load(e->kv, path, NULL, err) : R1_OK;
 }
 
 void r1_engine_forget(r1_engine *e)

@@ -34,14 +34,18 @@ static int match(const char *want, int matched, char byte)
     return matched + 1;
 }
 
+/* Whether thinking is looked for. */
+static bool watches(const r1_think *t)
+{
+    return t->on || t->inside || t->bounded;
+}
+
 /* ---- The request ------------------------------------------------------------------------- */
 
 r1_status r1_guide_check(const r1_think *t, const r1_tokenizer *tok, r1_err *err)
 {
-    if (!t->on)
-        return t->inside || t->bounded
-                   ? r1_fail(err, R1_EARG, "thinking: a budget or a beginning, but it is off")
-                   : R1_OK;
+    if (!watches(t))
+        return R1_OK;
     if (*end_of(t) == '\0' || *begin_of(t) == '\0')
         return r1_fail(err, R1_EARG, "thinking: the text of its beginning or end is empty");
     if (!t->bounded)
@@ -93,7 +97,7 @@ void r1_guide_release(r1_guide *g)
 
 bool r1_guide_is_on(const r1_guide *g)
 {
-    return g->think.on || g->grammar != NULL;
+    return watches(&g->think) || g->grammar != NULL;
 }
 
 /* ---- A completion ------------------------------------------------------------------------ */
@@ -111,9 +115,10 @@ static void start(const r1_guide *g, r1_guide_at *at)
 {
     if (at->n > 0)
         return;
-    at->phase = !g->think.on || (g->grammar != NULL && !g->think.inside) ? R1_GUIDE_ANSWER
-                : g->think.inside                                        ? R1_GUIDE_THINKING
-                                                                         : R1_GUIDE_BEFORE;
+    at->phase = !watches(&g->think) || (g->grammar != NULL && !g->think.inside)
+                    ? R1_GUIDE_ANSWER
+                : g->think.inside ? R1_GUIDE_THINKING
+                                  : R1_GUIDE_BEFORE;
 }
 
 int32_t r1_guide_forced(const r1_guide *g, const r1_guide_at *state)

@@ -14,7 +14,7 @@
 
 /* {0}: nothing is known about thinking. */
 typedef struct {
-    bool on;                 /* look for thinking: r1_usage.thinking is counted */
+    bool on;                 /* look for thinking, to count it: r1_usage.thinking */
     bool inside;             /* the prompt ends within the thinking */
     const char *begin, *end; /* NULL: "<think>", "</think>" */
     bool bounded;            /* there is a budget */

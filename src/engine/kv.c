@@ -28,6 +28,7 @@ struct r1_kv_node {
     r1_span *span; /* [n_spans] of n rows together */
     int n, room;
     int n_spans, room_spans;
+    int number; /* while the tree is listed */
 };
 
 /* ---- Memory ------------------------------------------------------------------------------ */
@@ -390,6 +391,22 @@ void r1_kv_forget(r1_kv *kv)
             x = x->child;
         remove_leaf(kv, x);
     }
+}
+
+int r1_kv_pieces(const r1_kv *kv, r1_kv_piece **out)
+{
+    int n = 0;
+    for (node *x = kv->newest; x != NULL; x = x->older)
+        x->number = n++;
+    *out = R1_NEW_N(r1_kv_piece, n + 1);
+    for (const node *x = kv->newest; x != NULL; x = x->older)
+        (*out)[x->number] =
+            (r1_kv_piece){.parent = x->parent == kv->root ? -1 : x->parent->number,
+                          .n = x->n,
+                          .ids = x->ids,
+                          .span = x->span,
+                          .n_spans = x->n_spans};
+    return n;
 }
 
 /* ---- Room -------------------------------------------------------------------------------- */

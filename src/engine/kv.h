@@ -62,6 +62,18 @@ void r1_kv_release(r1_kv *kv, r1_kv_seq *s);
 /* Forget all that is stored: the weights have changed. */
 void r1_kv_forget(r1_kv *kv);
 
+/* A run of tokens that is stored, behind another one. */
+typedef struct {
+    int parent; /* its number; -1: at the beginning */
+    int n;      /* tokens */
+    const int32_t *ids;
+    const r1_span *span; /* [n_spans] */
+    int n_spans;
+} r1_kv_piece;
+/* All that is stored, the last used first, each behind its parent; how many.  A new array
+ * (r1_mem_free) that points into the tree. */
+int r1_kv_pieces(const r1_kv *kv, r1_kv_piece **out);
+
 /* The row of token `at` of s. */
 int r1_kv_row(const r1_kv_seq *s, int at);
 

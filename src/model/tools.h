@@ -18,6 +18,14 @@ typedef enum { R1_TOOLS_HERMES, R1_TOOLS_LLAMA3, R1_TOOLS_DEEPSEEK } r1_tools_fo
 r1_tools_format r1_tools_detect(const r1_tokenizer *t);
 const char *r1_tools_name(r1_tools_format f); /* "hermes", "llama3", "deepseek" */
 
+/* The texts around calls: open (begin NAME middle ARGUMENTS end) between (...) close. */
+typedef struct {
+    const char *begin, *middle, *end;
+    const char *open, *close;
+    const char *between; /* NULL: one call only */
+} r1_tools_marks;
+r1_tools_marks r1_tools_marks_of(const r1_tokenizer *t, r1_tools_format f);
+
 /* ---- Prompts ----------------------------------------------------------------------------- */
 
 /* Check a request's array of tools: {"type": "function", "function": {"name", "description",

@@ -1,10 +1,10 @@
-/* number.c: see number.h.
+/* decimal.c: see decimal.h.
  *
  * A number without a sign is compared with its bounds digit by digit as it is written.  How many
  * digits stand before the point is guessed at the beginning; a guess that is shorter or longer than
  * a bound decides the comparison at once.  A place knows how many digits there are, how they
  * compare with both bounds so far, and their remainder. */
-#include "engine/number.h"
+#include "engine/decimal.h"
 
 #include <string.h>
 
@@ -234,7 +234,7 @@ static r1_status check_bound(const json_t *v, bool upper, bound *b, int *sign,
                    json_number_value(v), DIGITS_MAX);
 }
 
-r1_status r1_number_add(r1_grammar *g, int from, const r1_number *n, int to,
+r1_status r1_decimal_add(r1_grammar *g, int from, const r1_decimal *n, int to,
                         const char *subject, r1_err *err)
 {
     bound least, most;
