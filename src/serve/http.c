@@ -10,7 +10,7 @@
 #include "serve/http.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <math.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -311,7 +311,7 @@ static enum MHD_Result refuse(struct MHD_Connection *c, int status, const char *
 
 typedef struct {
     int lengths, encodings;
-    bool chunked;
+    bool chunked, odd; /* odd: a name that is none, such as one with a space behind it */
 } framing;
 
 static enum MHD_Result see_header(void *ud, enum MHD_ValueKind kind, const char *key,
@@ -319,6 +319,8 @@ static enum MHD_Result see_header(void *ud, enum MHD_ValueKind kind, const char 
 {
     (void)kind;
     framing *f = ud;
+    for (const char *k = key; *k; k++)
+        f->odd = f->odd || *k <= ' ' || *k >= 0x7F || strchr("\"(),/:;<=>?@[\\]{}", *k);
     f->lengths += strcasecmp(key, "Content-Length") == 0;
     if (strcasecmp(key, "Transfer-Encoding") == 0) {
         f->encodings++;
@@ -690,7 +692,9 @@ bool r1_http_drain(r1_http *h, double seconds)
 {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
-    t.tv_sec += (time_t)seconds + 1;
+    double whole = floor(seconds), ns = (double)t.tv_nsec + (seconds - whole) * 1e9;
+    t.tv_sec += (time_t)whole + (ns >= 1e9);
+    t.tv_nsec = (long)(ns >= 1e9 ? ns - 1e9 : ns);
     pthread_mutex_lock(&h->lock);
     bool first = !h->stopping;
     h->stopping = true;
