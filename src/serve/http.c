@@ -336,7 +336,7 @@ static bool is_ambiguous(struct MHD_Connection *c, const char *version)
     framing f = {0};
     MHD_get_connection_values(c, MHD_HEADER_KIND, see_header, &f);
     bool old = strcmp(version, "HTTP/1.1") != 0;
-    return f.lengths > 1 || f.encodings > 1 ||
+    return f.odd || f.lengths > 1 || f.encodings > 1 ||
            (f.encodings && (f.lengths || !f.chunked || old));
 }
 

@@ -4,13 +4,19 @@
  * Whoever uses a model is counted, and a model that is used stays open. */
 #include "serve/roster.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/os.h"
 
-enum { MODELS_MOST = 1024, NAME_MOST = 200 };
+enum {
+    MODELS_MOST = 1024,
+    NAME_MOST = 200,
+    PATIENCE_S = 30 /* that a model waits for the memory of those in use */
+};
 
 #define AGAIN_S 5.0 /* after which a model that could not be opened is tried again */
 
@@ -183,10 +189,13 @@ static uint64_t open_bytes(const r1_roster *r)
     return sum;
 }
 
-/* Close idle models until `need` more bytes fit; false: what is open is in use.  With the lock
- * held, given back meanwhile. */
+/* Close idle models until `need` more bytes fit, and wait for some to become idle; false: that took
+ * too long.  With the lock held, given back meanwhile. */
 static bool make_room(r1_roster *r, uint64_t need)
 {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PATIENCE_S;
     while (open_bytes(r) > 0 && open_bytes(r) + need > r->o.memory) {
         entry *oldest = NULL;
         for (int i = 0; i < r->n; i++) {
@@ -194,8 +203,11 @@ static bool make_room(r1_roster *r, uint64_t need)
             if (e->state == OPEN && e->users == 0 && (!oldest || e->used < oldest->used))
                 oldest = e;
         }
-        if (!oldest)
-            return false;
+        if (!oldest) {
+            if (r->ending || pthread_cond_timedwait(&r->wake, &r->lock, &until) == ETIMEDOUT)
+                return false;
+            continue;
+        }
         oldest->state = CLOSING;
         pthread_mutex_unlock(&r->lock);
         r1_log(R1_LOG_INFO, "serve: closing model %s", oldest->name);
@@ -401,6 +413,8 @@ void r1_roster_put(r1_roster *r, r1_hosted *h)
     pthread_mutex_lock(&r->lock);
     e->users--;
     e->used = r1_os_seconds();
+    if (e->users == 0)
+        pthread_cond_signal(&r->wake); /* another may wait for its memory */
     pthread_mutex_unlock(&r->lock);
 }
 
