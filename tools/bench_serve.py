@@ -52,7 +52,7 @@ class Server:
                        "--slots", str(slots)]
         else:
             command = [args.llama_server, "-m", args.model, "--port", str(self.port), "-t", "2",
-                       "-np", str(slots), "-c", str(slots * context), "--no-webui"]
+                       "-np", str(slots), "-c", str(slots * context)]
         self.begun = time.monotonic()
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
 
@@ -73,6 +73,11 @@ class Server:
     def resident_mb(self):
         with open(f"/proc/{self.process.pid}/status") as f:
             return next(int(x.split()[1]) for x in f if x.startswith("VmRSS")) / 1024
+
+    def cpu_s(self):
+        with open(f"/proc/{self.process.pid}/stat") as f:
+            fields = f.read().rsplit(") ", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
@@ -173,12 +178,14 @@ def quantile(values, q):
 async def throughput(server, args):
     rng = random.Random(1)
     jobs = [(prompt(rng, rng.randint(20, 600) - 30), rng.randint(64, 256)) for _ in range(args.requests or 96)]
-    start = time.monotonic()
+    start, cpu, own = time.monotonic(), server.cpu_s(), time.process_time()
     replies = await crowd(32, [lambda j=j: chat(server.port, user(j[0]), j[1]) for j in jobs])
     took = time.monotonic() - start
     tokens = sum(r.tokens for r in replies)
     assert all(r.status == 200 for r in replies), [r.text for r in replies if r.status != 200][:1]
-    return {"tokens/s": tokens / took, "prompt tokens/s": sum(r.prompt for r in replies) / took}
+    return {"tokens/s": tokens / took, "prompt tokens/s": sum(r.prompt for r in replies) / took,
+            "cores of the server": (server.cpu_s() - cpu) / took,
+            "cores of the clients": (time.process_time() - own) / took}
 
 
 async def first(server, args, seed=2):
