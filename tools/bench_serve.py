@@ -8,12 +8,13 @@ prints one line a run, and a Markdown table at the end: medians of the rounds.
 
   throughput  32 clients, prompts of 20 to 600 tokens, 64 to 256 generated: tokens/s in all
   first       8 clients: median and 99th percentile of the time to the first token
-  turn        a chat of 3,000 tokens: time to the first token of the second turn, and of a short prompt
+  turn        a chat of 3,000 tokens: first token of the second turn, and of a short prompt
   idle        as `first`, with 1,000 connections beside it that send nothing or a byte now and then
   same        greedy answers under load against those given alone
   abuse       many requests, a fifth cut off by their clients, one in twenty malformed
   start       from the program's start to its first token
 """
+
 import argparse
 import asyncio
 import json
@@ -29,11 +30,13 @@ import sys
 import tempfile
 import time
 
-WORDS = ("the a of to and in is it you that he was for on are with as his they be at one have this "
-         "from or had by hot word but what some we can out other were all there when up use your how "
-         "said an each she which do their time if will way about many then them write would like so "
-         "these her long make thing see him two has look more day could go come did number sound no "
-         "most people my over know water than call first who may down side been now find").split()
+WORDS = (
+    "the a of to and in is it you that he was for on are with as his they be at one have this "
+    "from or had by hot word but what some we can out other were all there when up use your how "
+    "said an each she which do their time if will way about many then them write would like so "
+    "these her long make thing see him two has look more day could go come did number sound no "
+    "most people my over know water than call first who may down side been now find"
+).split()
 END_IDS = (0, 2)  # SmolLM2's ends, which every request excludes so that lengths are equal
 
 
@@ -48,11 +51,31 @@ class Server:
         self.kind, self.port = kind, free_port()
         self.log = tempfile.TemporaryFile()
         if kind == "r1":
-            command = [args.r1, "serve", args.model, "--port", str(self.port), "--threads", "2",
-                       "--slots", str(slots)]
+            command = [
+                args.r1,
+                "serve",
+                args.model,
+                "--port",
+                str(self.port),
+                "--threads",
+                "2",
+                "--slots",
+                str(slots),
+            ]
         else:
-            command = [args.llama_server, "-m", args.model, "--port", str(self.port), "-t", "2",
-                       "-np", str(slots), "-c", str(slots * context)]
+            command = [
+                args.llama_server,
+                "-m",
+                args.model,
+                "--port",
+                str(self.port),
+                "-t",
+                "2",
+                "-np",
+                str(slots),
+                "-c",
+                str(slots * context),
+            ]
         self.begun = time.monotonic()
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
 
@@ -63,7 +86,9 @@ class Server:
                 sys.exit(f"{self.kind} ended: {self.log.read()[-500:].decode(errors='replace')}")
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 1) as s:
-                    s.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                    s.sendall(
+                        b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+                    )
                     if b" 200 " in s.recv(64):
                         return
             except OSError:
@@ -90,8 +115,10 @@ class Server:
 
 def request_bytes(path, body):
     data = json.dumps(body).encode()
-    return (f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(data)}\r\n\r\n").encode() + data
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(data)}\r\n\r\n"
+    ).encode() + data
 
 
 class Reply:
@@ -109,9 +136,15 @@ async def read_head(reader):
 
 async def chat(port, messages, tokens, path="/v1/chat/completions", cut=None, **more):
     """One streamed chat; cut: leave after so many pieces."""
-    body = {"messages": messages, "max_tokens": tokens, "temperature": 0, "stream": True,
-            "stream_options": {"include_usage": True},
-            "logit_bias": {str(i): -100 for i in END_IDS}, **more}
+    body = {
+        "messages": messages,
+        "max_tokens": tokens,
+        "temperature": 0,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "logit_bias": {str(i): -100 for i in END_IDS},
+        **more,
+    }
     out, start = Reply(), time.monotonic()
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 22)
     try:
@@ -164,6 +197,7 @@ async def crowd(n, jobs):
     async def client():
         while queue:
             results.append(await queue.pop()())
+
     await asyncio.gather(*(client() for _ in range(n)))
     return results
 
@@ -175,17 +209,24 @@ def quantile(values, q):
 
 # ---- scenarios: each returns a dict of figures -------------------------------------------------
 
+
 async def throughput(server, args):
     rng = random.Random(1)
-    jobs = [(prompt(rng, rng.randint(20, 600) - 30), rng.randint(64, 256)) for _ in range(args.requests or 96)]
+    jobs = [
+        (prompt(rng, rng.randint(20, 600) - 30), rng.randint(64, 256))
+        for _ in range(args.requests or 96)
+    ]
     start, cpu, own = time.monotonic(), server.cpu_s(), time.process_time()
     replies = await crowd(32, [lambda j=j: chat(server.port, user(j[0]), j[1]) for j in jobs])
     took = time.monotonic() - start
     tokens = sum(r.tokens for r in replies)
     assert all(r.status == 200 for r in replies), [r.text for r in replies if r.status != 200][:1]
-    return {"tokens/s": tokens / took, "prompt tokens/s": sum(r.prompt for r in replies) / took,
-            "cores of the server": (server.cpu_s() - cpu) / took,
-            "cores of the clients": (time.process_time() - own) / took}
+    return {
+        "tokens/s": tokens / took,
+        "prompt tokens/s": sum(r.prompt for r in replies) / took,
+        "cores of the server": (server.cpu_s() - cpu) / took,
+        "cores of the clients": (time.process_time() - own) / took,
+    }
 
 
 async def first(server, args, seed=2):
@@ -193,8 +234,10 @@ async def first(server, args, seed=2):
     jobs = [(prompt(rng, rng.randint(20, 600) - 30), 64) for _ in range(args.requests or 100)]
     replies = await crowd(8, [lambda j=j: chat(server.port, user(j[0]), j[1]) for j in jobs])
     times = [r.first for r in replies]
-    return {"first token, median ms": 1e3 * statistics.median(times),
-            "first token, p99 ms": 1e3 * quantile(times, 0.99)}
+    return {
+        "first token, median ms": 1e3 * statistics.median(times),
+        "first token, p99 ms": 1e3 * quantile(times, 0.99),
+    }
 
 
 async def turn(server, args):
@@ -203,13 +246,19 @@ async def turn(server, args):
         short.append((await chat(server.port, user(prompt(rng, 20)), 8)).first)
         messages = user(prompt(rng, 2900))
         one = await chat(server.port, messages, 32)
-        messages += [{"role": "assistant", "content": one.text}, *user("And what else? " + prompt(rng, 5))]
+        messages += [
+            {"role": "assistant", "content": one.text},
+            *user("And what else? " + prompt(rng, 5)),
+        ]
         two = await chat(server.port, messages, 8)
         second.append(two.first)
-    return {"short prompt ms": 1e3 * statistics.median(short),
-            "second turn ms": 1e3 * statistics.median(second),
-            "second turn, of a short prompt's": statistics.median(second) / statistics.median(short),
-            "prompt": two.prompt, "cached": two.cached}
+    return {
+        "short prompt ms": 1e3 * statistics.median(short),
+        "second turn ms": 1e3 * statistics.median(second),
+        "second turn, of a short prompt's": statistics.median(second) / statistics.median(short),
+        "prompt": two.prompt,
+        "cached": two.cached,
+    }
 
 
 async def idle(server, args):
@@ -227,24 +276,31 @@ async def idle(server, args):
                 if not w.is_closing():
                     w.write(b"X")
             await asyncio.sleep(1)
+
     task = asyncio.create_task(dribble())
     beside = await first(server, args, 4)
     task.cancel()
     for w in writers:
         w.close()
     key = "first token, p99 ms"
-    return {"p99 alone ms": before[key], "p99 beside 1,000 ms": beside[key],
-            "ratio": beside[key] / before[key]}
+    return {
+        "p99 alone ms": before[key],
+        "p99 beside 1,000 ms": beside[key],
+        "ratio": beside[key] / before[key],
+    }
 
 
 async def same(server, args):
     rng = random.Random(5)
-    jobs = [(prompt(rng, rng.randint(5, 200)), rng.randint(8, 64)) for _ in range(args.requests or 64)]
+    jobs = [
+        (prompt(rng, rng.randint(5, 200)), rng.randint(8, 64)) for _ in range(args.requests or 64)
+    ]
     alone = [await chat(server.port, user(p), n) for p, n in jobs]
     loaded = {}
 
     async def one(i):
         loaded[i] = await chat(server.port, user(jobs[i][0]), jobs[i][1])
+
     await crowd(32, [lambda i=i: one(i) for i in range(len(jobs))])
     equal = sum(alone[i].text == loaded[i].text for i in range(len(jobs)))
     return {"answers equal %": 100 * equal / len(jobs)}
@@ -273,41 +329,61 @@ async def abuse(server, args):
             await chat(server.port, user(texts[k]), 200, cut=rng.randint(0, 6))
         elif kind < 0.25:
             counts["malformed"] += 1
-            bad = [b'{"messages":', b"{}", b'{"messages":7}', b"\xff\xfe", b'[' * 200]
+            bad = [b'{"messages":', b"{}", b'{"messages":7}', b"\xff\xfe", b"[" * 200]
             data = bad[i % len(bad)]
-            await raw(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"
-                      % (len(data), data) if i % 2 else b"POST /v1\r\nnonsense\r\n\r\n")
+            await raw(
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"
+                % (len(data), data)
+                if i % 2
+                else b"POST /v1\r\nnonsense\r\n\r\n"
+            )
         else:
             r = await chat(server.port, user(texts[k]), 12)
             counts["wrong"] += r.status != 200 or r.text != alone[k]
+
     plan = [(i, rng.random(), rng.randrange(20)) for i in range(n)]
-    await crowd(32, [lambda p=p: one(*p) for p in plan[:n // 4]])
+    await crowd(32, [lambda p=p: one(*p) for p in plan[: n // 4]])
     quarter = server.resident_mb()
-    await crowd(32, [lambda p=p: one(*p) for p in plan[n // 4:]])
+    await crowd(32, [lambda p=p: one(*p) for p in plan[n // 4 :]])
     for _ in range(500):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         page = (await reader.read()).decode()
         writer.close()
-        left = [int(float(x.split()[1])) for x in page.split("\n")
-                if x.startswith(("r1_samples_running ", "r1_requests_waiting "))]
+        left = [
+            int(float(x.split()[1]))
+            for x in page.split("\n")
+            if x.startswith(("r1_samples_running ", "r1_requests_waiting "))
+        ]
         if not any(left):
             break
         await asyncio.sleep(0.02)
-    return {"requests": n, **counts, "stuck": sum(left), "MB after a quarter": quarter,
-            "MB at the end": server.resident_mb()}
+    return {
+        "requests": n,
+        **counts,
+        "stuck": sum(left),
+        "MB after a quarter": quarter,
+        "MB at the end": server.resident_mb(),
+    }
 
 
 async def start(server, args):
     r = await chat(server.port, user("Hi"), 2)
-    return {"s from start to first token": time.monotonic() - server.begun,
-            "s, the request's part": r.total}
+    return {
+        "s from start to first token": time.monotonic() - server.begun,
+        "s, the request's part": r.total,
+    }
 
 
 SCENARIOS = {  # function, slots, context of a slot for the peer
-    "throughput": (throughput, 32, 1024), "first": (first, 8, 1024), "turn": (turn, 4, 4096),
-    "idle": (idle, 8, 1024), "same": (same, 32, 1024), "abuse": (abuse, 32, 1024),
-    "start": (start, 8, 1024)}
+    "throughput": (throughput, 32, 1024),
+    "first": (first, 8, 1024),
+    "turn": (turn, 4, 4096),
+    "idle": (idle, 8, 1024),
+    "same": (same, 32, 1024),
+    "abuse": (abuse, 32, 1024),
+    "start": (start, 8, 1024),
+}
 
 
 def main():
@@ -342,7 +418,12 @@ def main():
                     code = server.stop()
                 if kind == "r1":
                     figures["exit code"] = code
-                print(name, kind, json.dumps({k: round(v, 3) for k, v in figures.items()}), flush=True)
+                print(
+                    name,
+                    kind,
+                    json.dumps({k: round(v, 3) for k, v in figures.items()}),
+                    flush=True,
+                )
                 for k, v in figures.items():
                     results.setdefault(k, {}).setdefault(kind, []).append(v)
         for k, v in results.items():

@@ -134,7 +134,7 @@ r1_http_options r1_http_default(void)
 {
     return (r1_http_options){.host = "127.0.0.1",
                              .port = 8080,
-                             .threads = 4,
+                             .threads = 8,
                              .connections = 4096,
                              .waiting = 1024,
                              .max_body = 8 << 20,

@@ -189,8 +189,8 @@ static uint64_t open_bytes(const r1_roster *r)
     return sum;
 }
 
-/* Close idle models until `need` more bytes fit, and wait for some to become idle; false: that took
- * too long.  With the lock held, given back meanwhile. */
+/* Close idle models until `need` more bytes fit, and wait for some to become idle; false: that
+ * took too long.  With the lock held, given back meanwhile. */
 static bool make_room(r1_roster *r, uint64_t need)
 {
     struct timespec until;

@@ -10,11 +10,26 @@ typedef struct {
     char answer[sizeof((r1_verdict *)0)->answer];
 } group;
 
-static r1_verdict judge(const r1_talk *t, const r1_talk_choice *c)
+/* What to judge by.  Where only the votes count it does not matter, but there must be
+ * something: an answer is found in a text whatever it is compared with. */
+static json_t *make_spec(const r1_talk *t)
 {
-    const r1_ask *a = &t->ask;
-    return a->verifier->judge(a->verify_spec, c->raw.data, c->raw.len,
-                              c->finish == R1_FINISH_STOP);
+    return t->ask.verify_spec ? json_incref((json_t *)(uintptr_t)t->ask.verify_spec)
+                              : json_string("0");
+}
+
+static r1_verdict judge(const r1_talk *t, const json_t *spec, const r1_talk_choice *c)
+{
+    return t->ask.verifier->judge(spec, c->raw.data, c->raw.len, c->finish == R1_FINISH_STOP);
+}
+
+static bool are_same(const r1_talk *t, const json_t *spec, const group *g, int sample,
+                     const char *answer)
+{
+    const r1_verifier *v = t->ask.verifier;
+    const r1_buf *a = &t->choices[g->first].raw, *b = &t->choices[sample].raw;
+    return v->same ? v->same(spec, a->data, a->len, b->data, b->len)
+                   : strcmp(g->answer, answer) == 0;
 }
 
 static void put_verdict(r1_buf *out, const r1_talk *t, const r1_verdict *v)
@@ -47,7 +62,8 @@ static void put_votes(r1_buf *out, const r1_talk *t, const group *g, int n, int 
 }
 
 /* Put the samples into classes; returns the largest, of several the first. */
-static int pool(const r1_talk *t, const r1_verdict *verdicts, group *g, int *n)
+static int pool(const r1_talk *t, const json_t *spec, const r1_verdict *verdicts, group *g,
+                int *n)
 {
     int winner = -1;
     *n = 0;
@@ -56,7 +72,7 @@ static int pool(const r1_talk *t, const r1_verdict *verdicts, group *g, int *n)
         int k = 0;
         if (!*answer)
             continue;
-        while (k < *n && strcmp(g[k].answer, answer) != 0)
+        while (k < *n && !are_same(t, spec, &g[k], i, answer))
             k++;
         if (k == *n) {
             g[(*n)++] = (group){.first = i};
@@ -74,13 +90,14 @@ void r1_vote_open(r1_vote *v, const r1_talk *t)
 {
     *v = (r1_vote){.n = t->n_choices, .winner = -1, .extra = R1_NEW_N(r1_buf, t->n_choices)};
     r1_verdict *verdicts = R1_NEW_N(r1_verdict, t->n_choices);
+    json_t *spec = make_spec(t);
     for (int i = 0; i < v->n; i++) {
         r1_buf_init(&v->extra[i], 0);
-        verdicts[i] = judge(t, &t->choices[i]);
+        verdicts[i] = judge(t, spec, &t->choices[i]);
     }
     if (t->ask.consensus) {
         group *g = R1_NEW_N(group, t->n_choices);
-        int n, winner = pool(t, verdicts, g, &n);
+        int n, winner = pool(t, spec, verdicts, g, &n);
         v->winner = winner >= 0 ? g[winner].first : -1;
         if (t->ask.verify_spec)
             put_verdict(&v->extra[0], t, &verdicts[v->winner >= 0 ? v->winner : 0]);
@@ -90,6 +107,7 @@ void r1_vote_open(r1_vote *v, const r1_talk *t)
         for (int i = 0; i < v->n; i++)
             put_verdict(&v->extra[i], t, &verdicts[i]);
     }
+    json_decref(spec);
     r1_mem_free(verdicts);
 }
 

@@ -84,7 +84,8 @@ static void test_messages(void **state)
         R1_ASK_CHAT,
         "{\"messages\":[{\"role\":\"developer\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},"
         "{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":\"user\",\"content\":\"c\"},"
-        "{\"role\":\"assistant\",\"content\":null,\"reasoning\":\"r\",\"tool_calls\":[{\"id\":\"1\"}]},"
+        "{\"role\":\"assistant\",\"content\":null,\"reasoning\":\"r\","
+        "\"tool_calls\":[{\"id\":\"1\"}]},"
         "{\"role\":\"tool\",\"tool_call_id\":\"1\",\"content\":\"d\"},"
         "{\"role\":\"assistant\",\"content\":\"e\",\"reasoning_content\":\"f\"}]}");
     const json_t *m = json_array_get(a->messages, 0);

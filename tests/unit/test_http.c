@@ -1,5 +1,5 @@
-/* HTTP without an API: whole requests reach the handler and replies the client; what is ambiguous,
- * too large or too slow does not; who leaves is noticed. */
+/* HTTP without an API: whole requests reach the handler and replies the client; what is
+ * ambiguous, too large or too slow does not; who leaves is noticed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -174,8 +174,8 @@ static void expect_raw(const char *request, int status)
     close(fd);
 }
 
-/* A second request must not be hidden in the body of the first: whatever is answered, it is an error
- * and the connection ends, so that the rest is never read as a request. */
+/* A second request must not be hidden in the body of the first: whatever is answered, it is an
+ * error and the connection ends, so that the rest is never read as a request. */
 static void test_smuggling(void **state)
 {
     (void)state;
