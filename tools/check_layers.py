@@ -34,7 +34,7 @@ OWNED_SYSTEM_HEADERS = {
     "microhttpd.h": ["serve/http.c"],
     "readline/readline.h": ["cmd/"],
     "readline/history.h": ["cmd/"],
-    "curl/curl.h": ["hub/"],
+    "curl/curl.h": ["hub/", "recipe/"],
     "seccomp.h": ["verify/filter.c"],
     "zlib.h": ["verify/code.c", "engine/kvfile.c"],
     "pcre2.h": ["model/", "verify/"],

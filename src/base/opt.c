@@ -247,6 +247,26 @@ static r1_status set_ints_text(r1_opts *o, int row, const char *text, r1_err *er
     return R1_OK;
 }
 
+static void set_json_text(r1_opts *o, int row, const json_t *v)
+{
+    char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+    r1_assert(text);
+    *(const char **)at(o, row) = r1_arena_strndup(&o->arena, text, strlen(text));
+    free(text); /* jansson's */
+}
+
+static r1_status set_json_argument(r1_opts *o, int row, const char *text, r1_err *err)
+{
+    json_t *v;
+    if (text[0] == '[' || text[0] == '{')
+        R1_TRY(r1_json_parse(text, strlen(text), o->rows[row].name, &v, err));
+    else if (!(v = json_string(text)))
+        return r1_fail(err, R1_EARG, "%s: not UTF-8", o->rows[row].name);
+    set_json_text(o, row, v);
+    json_decref(v);
+    return R1_OK;
+}
+
 /* append: STRS are added to what is there instead of replacing it. */
 static r1_status set_text(r1_opts *o, int row, const char *text, bool append, r1_err *err)
 {
@@ -280,6 +300,7 @@ static r1_status set_text(r1_opts *o, int row, const char *text, bool append, r1
     case R1_OPT_ENUM: return set_enum(o, row, text, err);
     case R1_OPT_STRS: add_str(o, row, text, append); return R1_OK;
     case R1_OPT_INTS: return set_ints_text(o, row, text, err);
+    case R1_OPT_JSON: return set_json_argument(o, row, text, err);
     }
     return R1_OK;
 }
@@ -358,6 +379,7 @@ static r1_status set_json(r1_opts *o, int row, const json_t *v, r1_err *err)
         if (!json_is_array(v))
             return wrong_type(r, "a list", v, err);
         return set_list_json(o, row, v, err);
+    case R1_OPT_JSON: set_json_text(o, row, v); return R1_OK;
     }
     return R1_OK;
 }
@@ -632,6 +654,11 @@ static void put_value(const r1_opts *o, int row, r1_buf *out)
         for (int i = 0; i < list->n; i++)
             r1_buf_printf(out, "%s%d", i ? ", " : "", list->v[i]);
         r1_buf_putc(out, ']');
+        break;
+    }
+    case R1_OPT_JSON: {
+        const char *s = *(const char *const *)p;
+        r1_buf_puts(out, s ? s : "null");
         break;
     }
     }

@@ -18,7 +18,9 @@ typedef enum {
     R1_OPT_STR,   /* const char *, points into the parsed set's memory */
     R1_OPT_ENUM,  /* int: index into names[] */
     R1_OPT_STRS,  /* r1_opt_strs: may be given many times; a JSON array in a run file */
-    R1_OPT_INTS   /* r1_opt_ints: "1,8,32"; a JSON array in a run file */
+    R1_OPT_INTS,  /* r1_opt_ints: "1,8,32"; a JSON array in a run file */
+    R1_OPT_JSON   /* const char *: the text of any JSON value, NULL = none; as an argument, JSON
+                     when it begins with [ or {, else a string */
 } r1_opt_type;
 
 typedef struct {

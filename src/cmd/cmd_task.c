@@ -150,7 +150,7 @@ static bool is_new(seen_set *s, const r1_buf *line)
 static void make(const r1_task *task, const options *v)
 {
     enum { PATIENCE = 200 };
-    const bool drawn = !v->documents && (v->difficulty > 0 || !task->problem);
+    const bool drawn = !v->documents && r1_task_is_procedural(task, v->difficulty);
     seen_set seen = {0};
     r1_buf b;
     r1_buf_init(&b, 0);

@@ -201,8 +201,12 @@ static r1_status ask(eval *v, batch *b, int first, r1_err *err)
         r1_problem *p = &b->problems[i];
         uint64_t index = (uint64_t)(first + i);
         r1_task_problem(v->task, problem_seed, v->o->split, v->o->difficulty, index, p);
-        r1_status st = r1_tokenizer_encode(v->tok, p->prompt, strlen(p->prompt), true, false,
-                                           &b->ids[i], &len, err);
+        r1_status st =
+            r1_prompt_apply(v->o->prompt_template,
+                            r1_task_is_procedural(v->task, v->o->difficulty), v->tok, p, err);
+        if (st == R1_OK)
+            st = r1_tokenizer_encode(v->tok, p->prompt, strlen(p->prompt), true, false,
+                                     &b->ids[i], &len, err);
         if (st != R1_OK)
             return r1_err_prefix(err, st, "%s: problem %d", v->task->name, first + i);
         b->requests[i] = (r1_request){

@@ -7,7 +7,7 @@
 #define R1_EVAL_H
 
 #include "engine/engine.h"
-#include "recipe/task.h"
+#include "recipe/prompt.h"
 
 #define R1_EVAL_MAX_SAMPLES 4096
 
@@ -25,6 +25,7 @@ typedef struct {
     int samples;  /* k a problem, 1..R1_EVAL_MAX_SAMPLES */
     r1_split split;
     int difficulty; /* as r1_task_problem */
+    r1_prompt_kind prompt_template;
     float temperature, top_p;
     int max_tokens; /* 0 = the task's */
     uint64_t seed;

@@ -8,6 +8,8 @@
 #include "model/chat.h"
 #include "recipe/data.h"
 #include "recipe/eval.h"
+#include "recipe/prompt.h"
+#include "recipe/reward.h"
 #include "recipe/task.h"
 
 #define AT(m) offsetof(r1_grpo_options, m)
@@ -19,6 +21,11 @@ const r1_opt r1_grpo_rows[] = {
      "Of the task's questions; 0 = the task's easiest."},
     {"data", 0, R1_OPT_STR, AT(data), NULL, 0, 0, NULL, "FILE",
      "JSON lines with \"prompt\", \"answer\" and \"verifier\"."},
+    {"template", 0, R1_OPT_ENUM, AT(prompt_template), "auto", 0, 0, r1_prompt_names, "NAME",
+     "Around questions: none, chat, r1-zero; auto = what a task in words needs."},
+    {"rewards", 0, R1_OPT_JSON, AT(rewards), NULL, 0, 0, NULL, "LIST",
+     "What is paid for, such as accuracy:1,format:0.2; a list of objects in a run file. There are "
+     "accuracy, format, language, overlong, repetition, command and http."},
     {"prompts", 0, R1_OPT_INT, AT(prompts), "32", 1, 65536, NULL, "N", "Questions a rollout."},
     {"num_generations", 0, R1_OPT_INT, AT(num_generations), "16", 2, 4096, NULL, "N",
      "Completions a question: the group."},
@@ -51,7 +58,7 @@ const r1_opt r1_grpo_rows[] = {
 };
 const int r1_grpo_n_rows = sizeof r1_grpo_rows / sizeof r1_grpo_rows[0];
 
-enum { MAX_METRICS = 64, KEPT_SAMPLES = 4 };
+enum { MAX_METRICS = 96, KEPT_SAMPLES = 4 };
 
 /* One completion, judged. */
 typedef struct {
@@ -71,6 +78,7 @@ typedef struct {
     r1_engine *engine;
     r1_acts *ref_acts;
     const r1_task *task;
+    r1_reward *rewards;
     r1_data *data;
     uint32_t *order; /* of data's epoch */
     int64_t epoch;
@@ -122,7 +130,13 @@ static r1_status data_problem(grpo *g, uint64_t index, r1_problem *out, r1_err *
     r1_buf_init(&text, 0);
     r1_status s = r1_chat_render(g->m->tok, &chat, &text, err);
     out->prompt = r1_buf_take(&text);
+    out->rendered = true;
     return s;
+}
+
+static int max_completion(const grpo *g)
+{
+    return g->o->max_completion_length ? g->o->max_completion_length : g->task->max_tokens;
 }
 
 static r1_status ask(grpo *g, int64_t rollout, r1_err *err)
@@ -132,7 +146,7 @@ static r1_status ask(grpo *g, int64_t rollout, r1_err *err)
     s.temperature = o->temperature;
     s.top_p = 1;
     s.seed = o->train.seed;
-    s.max_tokens = o->max_completion_length ? o->max_completion_length : g->task->max_tokens;
+    s.max_tokens = max_completion(g);
     if (g->task && g->task->stop) {
         s.stop = &g->task->stop;
         s.n_stop = 1;
@@ -140,10 +154,14 @@ static r1_status ask(grpo *g, int64_t rollout, r1_err *err)
     for (int q = 0; q < o->prompts; q++) {
         uint64_t index = (uint64_t)rollout * (uint64_t)o->prompts + (uint64_t)q;
         r1_problem *p = &g->problem[q];
+        bool in_words = g->task && r1_task_is_procedural(g->task, o->difficulty);
         if (g->task)
             r1_task_problem(g->task, o->train.seed, R1_SPLIT_TRAIN, o->difficulty, index, p);
         else
             R1_TRY(data_problem(g, index, p, err));
+        if (!p->rendered)
+            R1_TRY(r1_prompt_apply((r1_prompt_kind)o->prompt_template, in_words, g->m->tok, p,
+                                   err));
         int32_t *ids = NULL;
         size_t n = 0;
         R1_TRY(r1_tokenizer_encode(g->m->tok, p->prompt, strlen(p->prompt), true, false, &ids,
@@ -197,9 +215,23 @@ static void judge(grpo *g, int sample)
     j->len = text.len;
     j->text = r1_buf_take(&text);
     j->verdict = p->verifier->judge(p->answer, j->text, j->len, j->terminated);
-    g->reward[sample] = (float)j->verdict.reward;
     if (g->task)
         r1_task_stats(g->task, p->answer, j->text, j->len, &j->stats);
+}
+
+static r1_status pay(grpo *g, r1_err *err)
+{
+    const int n = g->o->prompts * g->o->num_generations;
+    r1_reward_sample *samples = R1_NEW_N(r1_reward_sample, (size_t)n);
+    for (int i = 0; i < n; i++) {
+        const r1_problem *p = &g->problem[i / g->o->num_generations];
+        const judged *j = &g->judged[i];
+        samples[i] = (r1_reward_sample){p->prompt, p->answer,   p->verifier,   j->text,
+                                        j->len,    g->out[i].n, j->terminated, j->verdict};
+    }
+    r1_status s = r1_reward_score(g->rewards, samples, n, g->t->step, g->reward, err);
+    r1_mem_free(samples);
+    return s;
 }
 
 static r1_status roll_out(grpo *g, int64_t rollout, r1_err *err)
@@ -215,6 +247,7 @@ static r1_status roll_out(grpo *g, int64_t rollout, r1_err *err)
     start = r1_os_seconds();
     for (int i = 0; i < o->prompts * o->num_generations; i++)
         judge(g, i);
+    R1_TRY(pay(g, err));
     r1_loss_advantages(g->reward, o->prompts, o->num_generations,
                        (r1_loss_scale)o->scale_rewards, g->adv, g->dead);
     g->seconds[VERIFY] = r1_os_seconds() - start;
@@ -422,7 +455,12 @@ static void put_rewards(metrics *m, const grpo *g)
     put(m, "reward", mean);
     put(m, "reward_std", n > 1 ? sqrt(squares / (n - 1)) : 0);
     put(m, "frac_reward_zero_std", share(dead, Q));
-    put(m, "rewards/format/mean", formatted / n);
+    for (int i = 0; i < r1_reward_count(g->rewards); i++) {
+        r1_reward_summary s = r1_reward_summarise(g->rewards, i);
+        put(m, s.mean_name, s.mean);
+        put(m, s.std_name, s.std);
+    }
+    put(m, "completions/formatted", formatted / n);
     put(m, "groups/live", Q - dead);
     put(m, "groups/all_right", right_groups);
     put(m, "groups/all_wrong", wrong_groups);
@@ -540,6 +578,7 @@ static r1_status put_eval(metrics *m, grpo *g, int before, r1_err *err)
                          .samples = o->eval_samples,
                          .split = R1_SPLIT_DEV,
                          .difficulty = o->difficulty,
+                         .prompt_template = (r1_prompt_kind)o->prompt_template,
                          .temperature = o->temperature,
                          .top_p = 1,
                          .max_tokens = o->max_completion_length,
@@ -685,8 +724,7 @@ static r1_status open_source(grpo *g, r1_err *err)
 /* The longest sequence: a prompt and its completion must fit a micro-batch and the context. */
 static int max_rows(const grpo *g)
 {
-    int longest = g->m->cfg.context;
-    int cap = g->o->max_completion_length ? g->o->max_completion_length : g->task->max_tokens;
+    int longest = g->m->cfg.context, cap = max_completion(g);
     if (cap + 1024 < longest)
         longest = cap + 1024;
     return g->o->train.micro_tokens > longest ? g->o->train.micro_tokens : longest;
@@ -739,6 +777,7 @@ static void close_all(grpo *g)
     r1_model_close(g->ref);
     r1_model_close(g->m);
     r1_data_close(g->data);
+    r1_reward_close(g->rewards);
 }
 
 r1_status r1_grpo_run(const r1_grpo_options *o, const char *config, r1_store *store,
@@ -752,6 +791,8 @@ r1_status r1_grpo_run(const r1_grpo_options *o, const char *config, r1_store *st
     r1_run run;
     grpo g = {.o = o, .run = &run};
     r1_status s = open_source(&g, err);
+    if (s == R1_OK)
+        s = r1_reward_open(o->rewards, max_completion(&g), &g.rewards, err);
     if (s == R1_OK)
         s = r1_trainer_begin("grpo", config, &o->train, store, listener, resume, &run, err);
     if (s == R1_OK) {

@@ -13,6 +13,8 @@ typedef struct {
     const char *task;       /* questions of a built-in task, or ... */
     int difficulty;         /* of a task's, as r1_task_problem */
     const char *data;       /* ... JSON lines with "prompt", "answer", "verifier" */
+    int prompt_template;    /* r1_prompt_kind */
+    const char *rewards;    /* JSON, as r1_reward_open; NULL: accuracy */
     int prompts;            /* Q: questions a rollout */
     int num_generations;    /* G: completions a question */
     int minibatches;        /* optimizer steps a rollout, each on its share of the questions */

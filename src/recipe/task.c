@@ -35,7 +35,7 @@ const r1_task *r1_task_find(const char *name, r1_err *err)
 
 /* ---- Either kind ------------------------------------------------------------------------- */
 
-static bool procedural(const r1_task *t, int difficulty)
+bool r1_task_is_procedural(const r1_task *t, int difficulty)
 {
     return difficulty > 0 || !t->problem;
 }
@@ -43,7 +43,7 @@ static bool procedural(const r1_task *t, int difficulty)
 void r1_task_problem(const r1_task *t, uint64_t seed, r1_split split, int difficulty,
                      uint64_t index, r1_problem *out)
 {
-    if (procedural(t, difficulty))
+    if (r1_task_is_procedural(t, difficulty))
         r1_gen_problem(t, seed, split, difficulty ? difficulty : 1, index, out);
     else
         t->problem(seed, split, index, out);
@@ -51,7 +51,7 @@ void r1_task_problem(const r1_task *t, uint64_t seed, r1_split split, int diffic
 
 uint64_t r1_task_count(const r1_task *t, r1_split split, int difficulty)
 {
-    return procedural(t, difficulty) ? R1_TASK_SPLIT : t->count(split);
+    return r1_task_is_procedural(t, difficulty) ? R1_TASK_SPLIT : t->count(split);
 }
 
 r1_status r1_task_check_difficulty(const r1_task *t, int difficulty, r1_err *err)

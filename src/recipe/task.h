@@ -18,6 +18,7 @@ typedef struct {
     char *prompt;   /* text as the model reads it, special tokens included */
     json_t *answer; /* the verifier's specification, owned */
     const r1_verifier *verifier;
+    bool rendered; /* the prompt already went through a chat template */
 } r1_problem;
 void r1_problem_release(r1_problem *p);
 
@@ -51,6 +52,8 @@ typedef struct {
     bool (*make)(r1_rng *r, int level, r1_problem *out);
 } r1_task;
 
+/* Are the problems of this difficulty procedural, that is, in words? */
+bool r1_task_is_procedural(const r1_task *t, int difficulty);
 /* Problem `index` of a split.  difficulty 0: the task's own world, else its easiest level. */
 void r1_task_problem(const r1_task *t, uint64_t seed, r1_split split, int difficulty,
                      uint64_t index, r1_problem *out);

@@ -29,7 +29,7 @@ json "o['steps'] == 40 and o['ended'] >= o['started'] > 0"
 json "0.05 < o['metrics']['reward']['first'] < 0.3 and o['metrics']['reward']['last'] >= 0.95"
 json "o['metrics']['eval/pass@1']['n'] == 2 and 0 <= o['metrics']['eval/pass@1']['last'] <= 1"
 json "o['metrics']['completions/mean_length']['last'] > 1.5"
-json "o['metrics']['rewards/format/mean']['last'] > 0.95"
+json "o['metrics']['completions/formatted']['last'] > 0.95"
 expect 0 '' "$R1" runs export 2 --jsonl
 "$PYTHON" -c 'import json, sys
 steps = [json.loads(line) for line in open(sys.argv[1])]

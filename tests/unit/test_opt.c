@@ -287,6 +287,42 @@ static void test_nearest(void **state)
     assert_null(r1_opt_nearest("run", names, 0));
 }
 
+/* A value of any JSON, by each way in, and out again. */
+static void test_any_json(void **state)
+{
+    (void)state;
+    typedef struct {
+        const char *rewards;
+    } any;
+    static const r1_opt any_rows[] = {
+        {.name = "rewards", .type = R1_OPT_JSON, .offset = offsetof(any, rewards)}};
+    any v;
+    r1_opts o;
+    r1_buf b;
+    r1_err err = {0};
+    json_t *file;
+    static const char text[] = "{\"rewards\": [{\"name\": \"format\", \"weight\": 0.5}]}";
+    r1_buf_init(&b, 0);
+    r1_opts_init(&o, any_rows, 1, &v, sizeof v);
+    assert_null(v.rewards);
+    r1_opts_dump(&o, &b);
+    assert_string_equal(b.data, "{\"rewards\": null}");
+    assert_int_equal(r1_opts_assign(&o, "rewards=accuracy:1", &err), R1_OK);
+    assert_string_equal(v.rewards, "\"accuracy:1\"");
+    assert_int_equal(r1_opts_assign(&o, "rewards=[1, {\"a\": 2}]", &err), R1_OK);
+    assert_string_equal(v.rewards, "[1,{\"a\":2}]");
+    assert_int_equal(r1_opts_assign(&o, "rewards=[1,", &err), R1_EFORMAT);
+    assert_int_equal(r1_json_parse(text, sizeof text - 1, "file", &file, &err), R1_OK);
+    assert_int_equal(r1_opts_json(&o, file, "file", &err), R1_OK);
+    json_decref(file);
+    assert_string_equal(v.rewards, "[{\"name\":\"format\",\"weight\":0.5}]");
+    r1_buf_reset(&b);
+    r1_opts_dump(&o, &b);
+    assert_string_equal(b.data, "{\"rewards\": [{\"name\":\"format\",\"weight\":0.5}]}");
+    r1_opts_release(&o);
+    r1_buf_release(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +335,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_help, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dump, setup, teardown),
         cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_any_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
