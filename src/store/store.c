@@ -40,6 +40,26 @@ static const char *const migrations[] = {
     "  prompt_text TEXT NOT NULL, completion TEXT NOT NULL,"
     "  reward REAL, advantage REAL, tokens INTEGER NOT NULL,"
     "  PRIMARY KEY (run, step, prompt, sample));",
+    "CREATE TABLE evals ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  model TEXT NOT NULL, bench TEXT NOT NULL, key TEXT NOT NULL, config TEXT NOT NULL,"
+    "  result TEXT, status TEXT NOT NULL, note TEXT,"
+    "  started REAL NOT NULL, ended REAL NOT NULL DEFAULT 0,"
+    "  problems INTEGER NOT NULL, samples INTEGER NOT NULL);"
+    "CREATE INDEX evals_by_key ON evals (key);"
+    "CREATE TABLE eval_problems ("
+    "  eval INTEGER NOT NULL REFERENCES evals(id) ON DELETE CASCADE,"
+    "  problem INTEGER NOT NULL,"
+    "  name TEXT NOT NULL, topic TEXT NOT NULL, difficulty REAL,"
+    "  prompt TEXT NOT NULL, verifier TEXT NOT NULL, spec TEXT,"
+    "  PRIMARY KEY (eval, problem));"
+    "CREATE TABLE eval_answers ("
+    "  eval INTEGER NOT NULL REFERENCES evals(id) ON DELETE CASCADE,"
+    "  problem INTEGER NOT NULL, sample INTEGER NOT NULL,"
+    "  completion TEXT NOT NULL, tokens INTEGER NOT NULL, finish TEXT NOT NULL,"
+    "  reward REAL, correct INTEGER NOT NULL, formatted INTEGER NOT NULL,"
+    "  answer TEXT NOT NULL,"
+    "  PRIMARY KEY (eval, problem, sample));",
 };
 #define VERSION ((int)(sizeof migrations / sizeof migrations[0]))
 
@@ -60,8 +80,23 @@ enum {
     RUN_SELECT,
     METRICS_SELECT,
     SAMPLES_SELECT,
+    EVAL_INSERT,
+    EVAL_FIND,
+    EVAL_END,
+    EVAL_DELETE,
+    PROBLEM_INSERT,
+    ANSWER_INSERT,
+    ANSWER_UPDATE,
+    EVALS_SELECT,
+    EVAL_SELECT,
+    PROBLEMS_SELECT,
+    ANSWERS_SELECT,
     N_STATEMENTS
 };
+
+#define EVAL_COLUMNS                                                                        \
+    "SELECT id, model, bench, key, config, result, status, note, started, ended, problems," \
+    " samples, (SELECT count(*) FROM eval_answers a WHERE a.eval = e.id) FROM evals e"
 
 static const char *const statement_sql[N_STATEMENTS] = {
     [BEGIN] = "BEGIN IMMEDIATE",
@@ -94,6 +129,27 @@ static const char *const statement_sql[N_STATEMENTS] = {
         "SELECT step, prompt, sample, prompt_text, completion, reward, advantage,"
         " tokens FROM samples WHERE run = ?1 AND (?2 < 0 OR step = ?2)"
         " ORDER BY step, prompt, sample",
+    [EVAL_INSERT] = "INSERT INTO evals (model, bench, key, config, status, started, problems,"
+                    " samples) VALUES (?1, ?2, ?3, ?4, 'running', ?5, ?6, ?7)",
+    [EVAL_FIND] = "SELECT id FROM evals WHERE key = ?1 ORDER BY id DESC LIMIT 1",
+    [EVAL_END] = "UPDATE evals SET status = ?2, note = ?3, result = coalesce(?4, result),"
+                 " ended = ?5 WHERE id = ?1",
+    [EVAL_DELETE] = "DELETE FROM evals WHERE id = ?1",
+    [PROBLEM_INSERT] = "INSERT INTO eval_problems (eval, problem, name, topic, difficulty,"
+                       " prompt, verifier, spec) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [ANSWER_INSERT] = "INSERT OR REPLACE INTO eval_answers (eval, problem, sample, completion,"
+                      " tokens, finish, reward, correct, formatted, answer)"
+                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    [ANSWER_UPDATE] = "UPDATE eval_answers SET reward = ?4, correct = ?5, formatted = ?6,"
+                      " answer = ?7 WHERE eval = ?1 AND problem = ?2 AND sample = ?3",
+    [EVALS_SELECT] = EVAL_COLUMNS " ORDER BY id",
+    [EVAL_SELECT] = EVAL_COLUMNS " WHERE id = ?1",
+    [PROBLEMS_SELECT] = "SELECT problem, name, topic, difficulty, prompt, verifier, spec"
+                        " FROM eval_problems WHERE eval = ?1 ORDER BY problem",
+    [ANSWERS_SELECT] = "SELECT problem, sample, completion, tokens, finish, reward, correct,"
+                       " formatted, answer FROM eval_answers"
+                       " WHERE eval = ?1 AND (?2 < 0 OR problem = ?2)"
+                       " ORDER BY problem, sample",
 };
 
 struct r1_store {
@@ -403,6 +459,138 @@ r1_status r1_store_step(r1_store *s, int64_t run, int64_t step, const r1_metric 
     return status;
 }
 
+/* ---- Writing evaluations ----------------------------------------------------------------- */
+
+static r1_status no_eval(const r1_store *s, int64_t id, r1_err *err)
+{
+    return r1_fail(err, R1_EARG, "store %s: there is no evaluation %lld", s->path,
+                   (long long)id);
+}
+
+static r1_status write_problem(r1_store *s, int64_t id, const r1_store_problem *p, r1_err *err)
+{
+    sqlite3_stmt *q = fresh(s, PROBLEM_INSERT);
+    sqlite3_bind_int64(q, 1, id);
+    sqlite3_bind_int(q, 2, p->problem);
+    bind_text(q, 3, p->name);
+    bind_text(q, 4, p->group);
+    sqlite3_bind_double(q, 5, p->difficulty);
+    bind_text(q, 6, p->prompt);
+    bind_text(q, 7, p->verifier);
+    bind_text(q, 8, p->spec);
+    return run_statement(s, PROBLEM_INSERT, "write a problem", err);
+}
+
+static r1_status write_eval(r1_store *s, const r1_store_eval *e, const r1_store_problem *p,
+                            int n, int64_t *id, r1_err *err)
+{
+    sqlite3_stmt *q = fresh(s, EVAL_INSERT);
+    bind_text(q, 1, e->model);
+    bind_text(q, 2, e->bench);
+    bind_text(q, 3, e->key);
+    bind_text(q, 4, e->config);
+    sqlite3_bind_double(q, 5, r1_os_wall());
+    sqlite3_bind_int(q, 6, e->problems);
+    sqlite3_bind_int(q, 7, e->samples);
+    R1_TRY(run_statement(s, EVAL_INSERT, "begin an evaluation", err));
+    *id = sqlite3_last_insert_rowid(s->db);
+    for (int i = 0; i < n; i++)
+        R1_TRY(write_problem(s, *id, &p[i], err));
+    return R1_OK;
+}
+
+r1_status r1_store_eval_begin(r1_store *s, const r1_store_eval *e,
+                              const r1_store_problem *problems, int n, int64_t *id, r1_err *err)
+{
+    pthread_mutex_lock(&s->mutex);
+    r1_status status = begin(s, err);
+    if (status == R1_OK)
+        status = finish(s, write_eval(s, e, problems, n, id, err), err);
+    pthread_mutex_unlock(&s->mutex);
+    return status;
+}
+
+r1_status r1_store_eval_end(r1_store *s, int64_t id, const char *status_text, const char *note,
+                            const char *result, r1_err *err)
+{
+    pthread_mutex_lock(&s->mutex);
+    sqlite3_stmt *q = fresh(s, EVAL_END);
+    sqlite3_bind_int64(q, 1, id);
+    bind_text(q, 2, status_text);
+    bind_text(q, 3, note);
+    bind_text(q, 4, result);
+    sqlite3_bind_double(q, 5, strcmp(status_text, "running") == 0 ? 0 : r1_os_wall());
+    r1_status status = run_statement(s, EVAL_END, "end an evaluation", err);
+    if (status == R1_OK && sqlite3_changes(s->db) == 0)
+        status = no_eval(s, id, err);
+    pthread_mutex_unlock(&s->mutex);
+    return status;
+}
+
+static r1_status write_answer(r1_store *s, int64_t id, const r1_store_answer *a, r1_err *err)
+{
+    sqlite3_stmt *q = fresh(s, ANSWER_INSERT);
+    sqlite3_bind_int64(q, 1, id);
+    sqlite3_bind_int(q, 2, a->problem);
+    sqlite3_bind_int(q, 3, a->sample);
+    sqlite3_bind_text64(q, 4, a->completion, a->completion_len, SQLITE_STATIC, SQLITE_UTF8);
+    sqlite3_bind_int(q, 5, a->tokens);
+    bind_text(q, 6, a->finish);
+    sqlite3_bind_double(q, 7, a->reward);
+    sqlite3_bind_int(q, 8, a->correct);
+    sqlite3_bind_int(q, 9, a->formatted);
+    bind_text(q, 10, a->answer);
+    return run_statement(s, ANSWER_INSERT, "write a sample", err);
+}
+
+r1_status r1_store_eval_answers(r1_store *s, int64_t id, const r1_store_answer *a, int n,
+                                r1_err *err)
+{
+    pthread_mutex_lock(&s->mutex);
+    r1_status status = begin(s, err);
+    for (int i = 0; i < n && status == R1_OK; i++)
+        status = write_answer(s, id, &a[i], err);
+    status = finish(s, status, err);
+    pthread_mutex_unlock(&s->mutex);
+    return status;
+}
+
+static r1_status write_verdict(r1_store *s, int64_t id, const r1_store_answer *a, r1_err *err)
+{
+    sqlite3_stmt *q = fresh(s, ANSWER_UPDATE);
+    sqlite3_bind_int64(q, 1, id);
+    sqlite3_bind_int(q, 2, a->problem);
+    sqlite3_bind_int(q, 3, a->sample);
+    sqlite3_bind_double(q, 4, a->reward);
+    sqlite3_bind_int(q, 5, a->correct);
+    sqlite3_bind_int(q, 6, a->formatted);
+    bind_text(q, 7, a->answer);
+    return run_statement(s, ANSWER_UPDATE, "write a verdict", err);
+}
+
+r1_status r1_store_eval_verdicts(r1_store *s, int64_t id, const r1_store_answer *a, int n,
+                                 r1_err *err)
+{
+    pthread_mutex_lock(&s->mutex);
+    r1_status status = begin(s, err);
+    for (int i = 0; i < n && status == R1_OK; i++)
+        status = write_verdict(s, id, &a[i], err);
+    status = finish(s, status, err);
+    pthread_mutex_unlock(&s->mutex);
+    return status;
+}
+
+r1_status r1_store_eval_remove(r1_store *s, int64_t id, r1_err *err)
+{
+    pthread_mutex_lock(&s->mutex);
+    sqlite3_bind_int64(fresh(s, EVAL_DELETE), 1, id);
+    r1_status status = run_statement(s, EVAL_DELETE, "remove an evaluation", err);
+    if (status == R1_OK && sqlite3_changes(s->db) == 0)
+        status = no_eval(s, id, err);
+    pthread_mutex_unlock(&s->mutex);
+    return status;
+}
+
 /* ---- Reading ----------------------------------------------------------------------------- */
 
 /* A damaged file may hold NULL where the schema forbids it. */
@@ -417,12 +605,15 @@ static double real_at(sqlite3_stmt *q, int i)
     return sqlite3_column_type(q, i) == SQLITE_NULL ? (double)NAN : sqlite3_column_double(q, i);
 }
 
-/* The callbacks of the four readers, as one: row() turns a row into a call. */
+/* The callbacks of the readers, as one: row() turns a row into a call. */
 typedef struct {
     void *ud;
     r1_store_run_fn run;
     r1_store_metric_fn metric;
     r1_store_sample_fn sample;
+    r1_store_eval_fn eval;
+    r1_store_problem_fn problem;
+    r1_store_answer_fn answer;
 } reader;
 
 static bool run_row(const reader *r, sqlite3_stmt *q)
@@ -524,6 +715,119 @@ r1_status r1_store_samples(r1_store *s, int64_t run, int64_t step, r1_store_samp
     sqlite3_bind_int64(q, 1, run);
     sqlite3_bind_int64(q, 2, step);
     r1_status status = each_row(s, SAMPLES_SELECT, sample_row, &r, &n, err);
+    pthread_mutex_unlock(&s->mutex);
+    return status;
+}
+
+/* ---- Reading evaluations ----------------------------------------------------------------- */
+
+static bool eval_row(const reader *r, sqlite3_stmt *q)
+{
+    r1_store_eval e = {.id = sqlite3_column_int64(q, 0),
+                       .model = text_at(q, 1),
+                       .bench = text_at(q, 2),
+                       .key = text_at(q, 3),
+                       .config = text_at(q, 4),
+                       .result = (const char *)sqlite3_column_text(q, 5),
+                       .status = text_at(q, 6),
+                       .note = (const char *)sqlite3_column_text(q, 7),
+                       .started = sqlite3_column_double(q, 8),
+                       .ended = sqlite3_column_double(q, 9),
+                       .problems = sqlite3_column_int(q, 10),
+                       .samples = sqlite3_column_int(q, 11),
+                       .stored = sqlite3_column_int64(q, 12)};
+    return r->eval(r->ud, &e);
+}
+
+static bool problem_row(const reader *r, sqlite3_stmt *q)
+{
+    r1_store_problem p = {.problem = sqlite3_column_int(q, 0),
+                          .name = text_at(q, 1),
+                          .group = text_at(q, 2),
+                          .difficulty = real_at(q, 3),
+                          .prompt = text_at(q, 4),
+                          .verifier = text_at(q, 5),
+                          .spec = (const char *)sqlite3_column_text(q, 6)};
+    return r->problem(r->ud, &p);
+}
+
+static bool answer_row(const reader *r, sqlite3_stmt *q)
+{
+    r1_store_answer a = {.problem = sqlite3_column_int(q, 0),
+                         .sample = sqlite3_column_int(q, 1),
+                         .completion = text_at(q, 2),
+                         .completion_len = (size_t)sqlite3_column_bytes(q, 2),
+                         .tokens = sqlite3_column_int(q, 3),
+                         .finish = text_at(q, 4),
+                         .reward = real_at(q, 5),
+                         .correct = sqlite3_column_int(q, 6) != 0,
+                         .formatted = sqlite3_column_int(q, 7) != 0,
+                         .answer = text_at(q, 8)};
+    return r->answer(r->ud, &a);
+}
+
+r1_status r1_store_eval_find(r1_store *s, const char *key, int64_t *id, r1_err *err)
+{
+    pthread_mutex_lock(&s->mutex);
+    sqlite3_stmt *q = fresh(s, EVAL_FIND);
+    bind_text(q, 1, key);
+    int rc = sqlite3_step(q);
+    *id = rc == SQLITE_ROW ? sqlite3_column_int64(q, 0) : 0;
+    r1_status status = R1_OK;
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        status = failed(s, "read", err);
+    sqlite3_reset(q);
+    sqlite3_clear_bindings(q);
+    pthread_mutex_unlock(&s->mutex);
+    return status;
+}
+
+r1_status r1_store_evals(r1_store *s, r1_store_eval_fn fn, void *ud, r1_err *err)
+{
+    reader r = {.ud = ud, .eval = fn};
+    int64_t n;
+    pthread_mutex_lock(&s->mutex);
+    fresh(s, EVALS_SELECT);
+    r1_status status = each_row(s, EVALS_SELECT, eval_row, &r, &n, err);
+    pthread_mutex_unlock(&s->mutex);
+    return status;
+}
+
+r1_status r1_store_eval_get(r1_store *s, int64_t id, r1_store_eval_fn fn, void *ud, r1_err *err)
+{
+    reader r = {.ud = ud, .eval = fn};
+    int64_t n;
+    pthread_mutex_lock(&s->mutex);
+    sqlite3_bind_int64(fresh(s, EVAL_SELECT), 1, id);
+    r1_status status = each_row(s, EVAL_SELECT, eval_row, &r, &n, err);
+    if (status == R1_OK && n == 0)
+        status = no_eval(s, id, err);
+    pthread_mutex_unlock(&s->mutex);
+    return status;
+}
+
+r1_status r1_store_eval_problems(r1_store *s, int64_t id, r1_store_problem_fn fn, void *ud,
+                                 r1_err *err)
+{
+    reader r = {.ud = ud, .problem = fn};
+    int64_t n;
+    pthread_mutex_lock(&s->mutex);
+    sqlite3_bind_int64(fresh(s, PROBLEMS_SELECT), 1, id);
+    r1_status status = each_row(s, PROBLEMS_SELECT, problem_row, &r, &n, err);
+    pthread_mutex_unlock(&s->mutex);
+    return status;
+}
+
+r1_status r1_store_eval_samples(r1_store *s, int64_t id, int problem, r1_store_answer_fn fn,
+                                void *ud, r1_err *err)
+{
+    reader r = {.ud = ud, .answer = fn};
+    int64_t n;
+    pthread_mutex_lock(&s->mutex);
+    sqlite3_stmt *q = fresh(s, ANSWERS_SELECT);
+    sqlite3_bind_int64(q, 1, id);
+    sqlite3_bind_int(q, 2, problem);
+    r1_status status = each_row(s, ANSWERS_SELECT, answer_row, &r, &n, err);
     pthread_mutex_unlock(&s->mutex);
     return status;
 }

@@ -237,15 +237,31 @@ static void cannot_open(fixture *f, const char *path, r1_status status, const ch
     assert_non_null(strstr(f->err.msg, message));
 }
 
+static int user_version(const fixture *f)
+{
+    sqlite3 *db;
+    sqlite3_stmt *q;
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &q, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(q), SQLITE_ROW);
+    int version = sqlite3_column_int(q, 0);
+    sqlite3_finalize(q);
+    sqlite3_close(db);
+    return version;
+}
+
 static void test_newer_schema(void **state)
 {
     fixture *f = *state;
     reopen(f);
     r1_store_close(f->s);
     f->s = NULL;
+    int version = user_version(f);
+    char set[64];
     sql(f, "PRAGMA user_version = 1000");
     cannot_open(f, f->path, R1_EUNSUPPORTED, "schema version 1000");
-    sql(f, "PRAGMA user_version = 1");
+    snprintf(set, sizeof set, "PRAGMA user_version = %d", version);
+    sql(f, set);
     reopen(f);
 }
 
@@ -323,6 +339,170 @@ static void test_threads(void **state)
     assert_int_equal(n, 40);
 }
 
+/* ---- Evaluations ------------------------------------------------------------------------- */
+
+static bool print_eval(void *ud, const r1_store_eval *e)
+{
+    r1_buf_printf(ud, "%d %s %s %s %s %s %s %s %s %dx%d %d;", (int)e->id, e->model, e->bench,
+                  e->key, e->config, e->result ? e->result : "-", e->status,
+                  e->note ? e->note : "-", e->ended > 0 ? "ended" : "open", e->problems,
+                  e->samples, (int)e->stored);
+    return true;
+}
+
+static bool print_problem(void *ud, const r1_store_problem *p)
+{
+    r1_buf_printf(ud, "%d %s %s %g %s %s %s;", p->problem, p->name, p->group, p->difficulty,
+                  p->prompt, p->verifier, p->spec ? p->spec : "-");
+    return true;
+}
+
+static bool print_answer(void *ud, const r1_store_answer *a)
+{
+    r1_buf_printf(ud, "%d.%d %zu:%.*s %d %s %g %d%d %s;", a->problem, a->sample,
+                  a->completion_len, (int)a->completion_len, a->completion, a->tokens,
+                  a->finish, a->reward, a->correct, a->formatted, a->answer);
+    return true;
+}
+
+static void expect_evals(const fixture *f, const char *wanted)
+{
+    r1_buf b;
+    r1_buf_init(&b, 0);
+    ok(f, r1_store_evals(f->s, print_eval, &b, NULL));
+    assert_string_equal(b.data, wanted);
+    r1_buf_release(&b);
+}
+
+static void expect_answers(const fixture *f, int64_t id, int problem, const char *wanted)
+{
+    r1_buf b;
+    r1_buf_init(&b, 0);
+    ok(f, r1_store_eval_samples(f->s, id, problem, print_answer, &b, NULL));
+    assert_string_equal(b.data, wanted);
+    r1_buf_release(&b);
+}
+
+static void test_evals(void **state)
+{
+    fixture *f = *state;
+    int64_t id, found;
+    reopen(f);
+    const r1_store_eval e = {.model = "m",
+                             .bench = "aime24",
+                             .key = "k1",
+                             .config = "{}",
+                             .problems = 2,
+                             .samples = 2};
+    const r1_store_problem problems[] = {
+        {.problem = 0,
+         .name = "p0",
+         .group = "",
+         .difficulty = (double)NAN,
+         .prompt = "q",
+         .verifier = "math",
+         .spec = "\"1\""},
+        {.problem = 1,
+         .name = "p1",
+         .group = "g",
+         .difficulty = 1500,
+         .prompt = "r",
+         .verifier = "code"},
+    };
+    ok(f, r1_store_eval_find(f->s, "k1", &found, &f->err));
+    assert_int_equal(found, 0);
+    ok(f, r1_store_eval_begin(f->s, &e, problems, 2, &id, &f->err));
+    expect_evals(f, "1 m aime24 k1 {} - running - open 2x2 0;");
+    ok(f, r1_store_eval_find(f->s, "k1", &found, &f->err));
+    assert_int_equal(found, id);
+    /* Any bytes, in any order; what comes again replaces the old. */
+    const r1_store_answer answers[] = {
+        {.problem = 1,
+         .sample = 0,
+         .completion = "a\0b",
+         .completion_len = 3,
+         .tokens = 7,
+         .finish = "length",
+         .answer = ""},
+        {.problem = 0,
+         .sample = 1,
+         .completion = "x",
+         .completion_len = 1,
+         .tokens = -1,
+         .finish = "stop",
+         .reward = 1,
+         .correct = true,
+         .formatted = true,
+         .answer = "1"},
+        {.problem = 0,
+         .sample = 1,
+         .completion = "yy",
+         .completion_len = 2,
+         .tokens = 2,
+         .finish = "stop",
+         .reward = 0.5,
+         .correct = true,
+         .answer = "2"},
+    };
+    ok(f, r1_store_eval_answers(f->s, id, answers, 3, &f->err));
+    r1_store_close(f->s);
+    f->s = NULL;
+    reopen(f);
+    r1_buf b;
+    r1_buf_init(&b, 0);
+    ok(f, r1_store_eval_problems(f->s, id, print_problem, &b, &f->err));
+    assert_string_equal(b.data, "0 p0  nan q math \"1\";1 p1 g 1500 r code -;");
+    r1_buf_release(&b);
+    expect_answers(f, id, 0, "0.1 2:yy 2 stop 0.5 10 2;");
+    r1_buf_init(&b, 0);
+    ok(f, r1_store_eval_samples(f->s, id, 1, print_answer, &b, &f->err));
+    assert_int_equal(b.len, strlen("1.0 3:a") + strlen(" 7 length 0 00 ;"));
+    r1_buf_release(&b);
+    /* New verdicts leave the texts alone. */
+    const r1_store_answer verdict = {
+        .problem = 0, .sample = 1, .answer = "3", .formatted = true};
+    ok(f, r1_store_eval_verdicts(f->s, id, &verdict, 1, &f->err));
+    expect_answers(f, id, 0, "0.1 2:yy 2 stop 0 01 3;");
+    ok(f, r1_store_eval_end(f->s, id, "done", NULL, "{\"x\": 1}", &f->err));
+    expect_evals(f, "1 m aime24 k1 {} {\"x\": 1} done - ended 2x2 2;");
+    ok(f, r1_store_eval_end(f->s, id, "running", NULL, NULL, &f->err));
+    expect_evals(f, "1 m aime24 k1 {} {\"x\": 1} running - open 2x2 2;");
+    assert_int_equal(r1_store_eval_end(f->s, 9, "done", NULL, NULL, &f->err), R1_EARG);
+    assert_non_null(strstr(f->err.msg, "no evaluation 9"));
+    assert_int_equal(r1_store_eval_get(f->s, 9, print_eval, NULL, &f->err), R1_EARG);
+    /* The newest of a key; removing takes everything along. */
+    int64_t second;
+    ok(f, r1_store_eval_begin(f->s, &e, problems, 2, &second, &f->err));
+    ok(f, r1_store_eval_find(f->s, "k1", &found, &f->err));
+    assert_int_equal(found, second);
+    ok(f, r1_store_eval_remove(f->s, id, &f->err));
+    expect_answers(f, id, -1, "");
+    assert_int_equal(r1_store_eval_remove(f->s, id, &f->err), R1_EARG);
+    expect_evals(f, "2 m aime24 k1 {} - running - open 2x2 0;");
+}
+
+/* A store of the first version, with a run in it, gets the new tables. */
+static void test_old_version(void **state)
+{
+    fixture *f = *state;
+    int64_t run, id;
+    reopen(f);
+    ok(f, r1_store_begin(f->s, "grpo", "old", "{}", &run, &f->err));
+    r1_store_close(f->s);
+    f->s = NULL;
+    sql(f, "DROP TABLE eval_answers; DROP TABLE eval_problems; DROP TABLE evals;"
+           "PRAGMA user_version = 1");
+    reopen(f);
+    assert_true(user_version(f) > 1);
+    const r1_store_eval e = {.model = "m", .bench = "b", .key = "k", .config = "{}"};
+    ok(f, r1_store_eval_begin(f->s, &e, NULL, 0, &id, &f->err));
+    r1_buf b;
+    r1_buf_init(&b, 0);
+    ok(f, r1_store_runs(f->s, print_run, &b, &f->err));
+    assert_non_null(strstr(b.data, "old"));
+    r1_buf_release(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +515,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_foreign_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_default_path, setup, teardown),
         cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_evals, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_old_version, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
