@@ -39,7 +39,10 @@ static const r1_command commands[] = {
     {"sft", "RUNFILE [KEY=VALUE...] [OPTION...]", "Fine-tune a model on examples.", r1_cmd_sft},
     {"grpo", "RUNFILE [KEY=VALUE...] [OPTION...]",
      "Teach a model by reinforcement learning from verifiable rewards.", r1_cmd_grpo},
-    {"eval", "MODEL [OPTION...]", "Measure a model on verifiable problems.", r1_cmd_eval},
+    {"eval",
+     "MODEL [BENCH...] [OPTION...] | benchmarks [NAME] | list | show ID | compare ID ID | "
+     "rescore ID | report ID... | export ID | remove ID...",
+     "Measure a model on verifiable problems: benchmarks or a built-in task.", r1_cmd_eval},
     {"demo", "[OPTION...]", "Teach a small model to reason, in a few minutes.", r1_cmd_demo},
     {"task", "[list | make NAME] [OPTION...]",
      "List the built-in tasks, or make problems of one.", r1_cmd_task},

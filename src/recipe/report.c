@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/os.h"
+#include "recipe/html.h"
 
 /* ---- Metrics ----------------------------------------------------------------------------- */
 
@@ -309,62 +310,6 @@ void r1_report_curve(r1_buf *out, const double *y, int n, int columns, int rows,
     r1_mem_free(d.cells);
 }
 
-/* ---- HTML: text -------------------------------------------------------------------------- */
-
-/* Length of the valid UTF-8 character at s, or 0. */
-static size_t utf8_char(const uint8_t *s, size_t n)
-{
-    if (s[0] < 0x80)
-        return 1;
-    size_t len = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
-    if (s[0] < 0xC2 || s[0] > 0xF4 || len > n)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-    bool bad = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) ||
-               (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F);
-    return bad ? 0 : len;
-}
-
-/* Text that a model wrote is any bytes: markup is escaped, what HTML forbids is replaced. */
-static void put_text(r1_buf *b, const char *text, size_t n)
-{
-    const uint8_t *s = (const uint8_t *)text;
-    for (size_t i = 0; i < n;) {
-        size_t len = utf8_char(s + i, n - i);
-        if (s[i] == '<')
-            r1_buf_puts(b, "&lt;");
-        else if (s[i] == '>')
-            r1_buf_puts(b, "&gt;");
-        else if (s[i] == '&')
-            r1_buf_puts(b, "&amp;");
-        else if (s[i] == '"')
-            r1_buf_puts(b, "&quot;");
-        else if (len == 0 || s[i] == 0x7F || (s[i] < 0x20 && s[i] != '\n' && s[i] != '\t'))
-            r1_buf_puts(b, "\xEF\xBF\xBD");
-        else
-            r1_buf_append(b, s + i, len);
-        i += len ? len : 1;
-    }
-}
-
-static void put_string(r1_buf *b, const char *s)
-{
-    put_text(b, s ? s : "", s ? strlen(s) : 0);
-}
-
-static void put_time(r1_buf *b, double seconds)
-{
-    time_t t = (time_t)seconds;
-    struct tm tm;
-    char text[40];
-    if (seconds > 0 && gmtime_r(&t, &tm) && strftime(text, sizeof text, "%Y-%m-%d %H:%M", &tm))
-        r1_buf_printf(b, "%s UTC", text);
-    else
-        r1_buf_puts(b, "unknown");
-}
-
 /* ---- HTML: charts ------------------------------------------------------------------------ */
 
 enum { MAX_LINES = 8, MAX_POINTS = 500, SMOOTH_FROM = 40 };
@@ -515,12 +460,12 @@ static void put_chart(r1_buf *b, const chart *c, const r1_report_metrics *m)
     f.x = (axis){first, last, fmax(1, nice_step(last - first, 7))};
 
     r1_buf_puts(b, "<figure><figcaption><b>");
-    put_string(b, c->title);
+    r1_html_string(b, c->title);
     r1_buf_puts(b, "</b> <span class=\"dim\">");
-    put_string(b, c->unit);
+    r1_html_string(b, c->unit);
     r1_buf_printf(b, "</span></figcaption>\n<svg viewBox=\"0 0 %d %d\" role=\"img\"><title>",
                   SVG_W, SVG_H);
-    put_string(b, c->title);
+    r1_html_string(b, c->title);
     r1_buf_puts(b, "</title>\n");
     put_axes(b, &f);
     for (int i = 0; i < n; i++)
@@ -531,7 +476,7 @@ static void put_chart(r1_buf *b, const chart *c, const r1_report_metrics *m)
         value_text(a, sizeof a, lines[i]->values[0]);
         value_text(z, sizeof z, lines[i]->values[lines[i]->n - 1]);
         r1_buf_printf(b, "<span><i class=\"c%d\"></i>", i);
-        put_string(b, lines[i]->name);
+        r1_html_string(b, lines[i]->name);
         r1_buf_printf(b, " <span class=\"dim\">%s → %s</span></span> ", a, z);
     }
     r1_buf_puts(b, "</div></figure>\n");
@@ -550,7 +495,7 @@ static void put_table(r1_buf *b, const r1_report_metrics *m)
         if (r1_report_best(s, &v))
             value_text(best, sizeof best, v);
         r1_buf_puts(b, "<tr><td>");
-        put_string(b, s->name);
+        r1_html_string(b, s->name);
         r1_buf_printf(b, "<td>%s<td>%s<td>%s<td>%d</tr>\n", first, last, best, s->n);
     }
     r1_buf_puts(b, "</table>\n");
@@ -571,7 +516,7 @@ static void put_cut(r1_buf *b, const char *s)
 {
     size_t n = s ? strlen(s) : 0;
     size_t shown = n <= MAX_TEXT ? n : r1_json_utf8_prefix(s, MAX_TEXT);
-    put_text(b, s ? s : "", shown);
+    r1_html_text(b, s ? s : "", shown);
     if (shown < n)
         r1_buf_printf(b, "<span class=\"dim\"> … %zu bytes more</span>", n - shown);
 }
@@ -636,38 +581,6 @@ static r1_status put_transcripts(r1_buf *b, r1_store *s, int64_t run, int64_t st
 
 /* ---- HTML: the page ---------------------------------------------------------------------- */
 
-static const char style[] =
-    ":root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--dim:#667079;--line:#d9dee3;"
-    "--card:#f6f8fa;--good:#1a7f37;--bad:#b3261e;"
-    "--c0:#1f6feb;--c1:#d1570c;--c2:#1a7f37;--c3:#8250df;--c4:#bf3989;--c5:#9a6700;"
-    "--c6:#0a7f8c;--c7:#57606a}\n"
-    "@media(prefers-color-scheme:dark){:root{--bg:#0f1317;--fg:#e3e8ec;--dim:#8d98a3;"
-    "--line:#2c343c;--card:#171c22;--good:#4ac26b;--bad:#ff7b72;"
-    "--c0:#58a6ff;--c1:#f0883e;--c2:#4ac26b;--c3:#bc8cff;--c4:#f778ba;--c5:#d8a634;"
-    "--c6:#43c5d1;--c7:#a5afb9}}\n"
-    "body{margin:0 auto;padding:24px;max-width:1200px;background:var(--bg);color:var(--fg);"
-    "font:15px/1.5 system-ui,sans-serif}\n"
-    "h1{margin:0;font-size:26px}h2{margin:32px 0 8px;font-size:20px}.dim{color:var(--dim)}\n"
-    ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(440px,100%),1fr));"
-    "gap:16px;margin-top:20px}\n"
-    "figure{margin:0;padding:12px;background:var(--card);border:1px solid var(--line);"
-    "border-radius:8px}svg{width:100%;height:auto;display:block}\n"
-    ".grid{stroke:var(--line);fill:none}text{fill:var(--dim);font-size:12px}"
-    ".yl{text-anchor:end}.xl{text-anchor:middle}\n"
-    ".line{fill:none;stroke-width:2;stroke-linejoin:round}.faint{stroke-width:1;opacity:.35}\n"
-    ".legend{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:13px}"
-    ".legend i{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:5px}\n"
-    ".c0{stroke:var(--c0);background:var(--c0)}.c1{stroke:var(--c1);background:var(--c1)}"
-    ".c2{stroke:var(--c2);background:var(--c2)}.c3{stroke:var(--c3);background:var(--c3)}"
-    ".c4{stroke:var(--c4);background:var(--c4)}.c5{stroke:var(--c5);background:var(--c5)}"
-    ".c6{stroke:var(--c6);background:var(--c6)}.c7{stroke:var(--c7);background:var(--c7)}\n"
-    "circle{fill:var(--card)}table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
-    "td,th{padding:3px 14px 3px 0;border-bottom:1px solid var(--line);text-align:right}"
-    "td:first-child,th:first-child{text-align:left}\n"
-    "article{margin:12px 0}pre{margin:4px 0;padding:12px;background:var(--card);"
-    "border:1px solid var(--line);border-radius:8px;white-space:pre-wrap;"
-    "overflow-wrap:anywhere;font-size:13px}.good{color:var(--good)}.bad{color:var(--bad)}\n";
-
 /* What the page says of the run itself, copied because the store's strings are short-lived. */
 typedef struct {
     r1_buf head, title, config;
@@ -678,13 +591,13 @@ static bool on_run(void *ud, const r1_store_run *run)
 {
     page *p = ud;
     p->steps = run->steps;
-    put_string(&p->title, run->name);
+    r1_buf_puts(&p->title, run->name);
     r1_buf_printf(&p->head, "<p class=\"dim\">Run %lld, ", (long long)run->id);
-    put_string(&p->head, run->kind);
+    r1_html_string(&p->head, run->kind);
     r1_buf_puts(&p->head, ", ");
-    put_string(&p->head, run->status);
+    r1_html_string(&p->head, run->status);
     r1_buf_printf(&p->head, ". %lld steps, begun ", (long long)run->steps);
-    put_time(&p->head, run->started);
+    r1_html_time(&p->head, run->started);
     if (run->ended > run->started) {
         double s = run->ended - run->started;
         r1_buf_printf(&p->head, s < 7200 ? ", %.1f minutes" : ", %.1f hours",
@@ -705,7 +618,7 @@ static void put_config(r1_buf *b, const r1_buf *config)
     }
     r1_buf_puts(b, "<h2>Configuration</h2>\n<details><summary>Run file with all values"
                    "</summary><pre>");
-    put_string(b, text ? text : config->data);
+    r1_html_string(b, text ? text : config->data);
     r1_buf_puts(b, "</pre></details>\n");
     free(text);
 }
@@ -715,14 +628,9 @@ static r1_status build_page(r1_buf *b, page *p, r1_store *s, int64_t run, r1_err
     R1_TRY(r1_store_run_get(s, run, on_run, p, err));
     r1_report_metrics m;
     R1_TRY(r1_report_read(s, run, &m, err));
-    r1_buf_puts(b, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-                   "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
-                   "<title>");
-    r1_buf_append(b, p->title.data, p->title.len);
-    r1_buf_printf(b, " · r1 run %lld</title>\n<style>\n%s</style></head><body>\n<h1>",
-                  (long long)run, style);
-    r1_buf_append(b, p->title.data, p->title.len);
-    r1_buf_puts(b, "</h1>\n");
+    char name[48];
+    snprintf(name, sizeof name, "r1 run %lld", (long long)run);
+    r1_html_begin(b, p->title.data, name);
     r1_buf_append(b, p->head.data, p->head.len);
     r1_buf_puts(b, "<div class=\"charts\">\n");
     for (size_t i = 0; i < sizeof charts / sizeof *charts; i++)
@@ -735,7 +643,7 @@ static r1_status build_page(r1_buf *b, page *p, r1_store *s, int64_t run, r1_err
     r1_report_release(&m);
     R1_TRY(put_transcripts(b, s, run, p->steps, err));
     put_config(b, &p->config);
-    r1_buf_printf(b, "<p class=\"dim\">Written by r1 %s.</p>\n</body></html>\n", r1_version());
+    r1_html_end(b);
     return R1_OK;
 }
 

@@ -1,0 +1,39 @@
+/* recorded.h: samples that were made elsewhere: a file whose rows have a question, a reference
+ * answer and a list of completions, as many evaluation tools leave them.
+ *
+ * Fields, the first that a row has:
+ *     completions   samples, completions, responses, response, outputs, output, code, completion,
+ *                   a list of texts or one text
+ *     their scores  score, scores, correct: what the other tool said, for comparison
+ *     tokens        tokens, lengths: a list of numbers
+ *     question, answer, id as in the benchmark's description. */
+#ifndef R1_RECORDED_H
+#define R1_RECORDED_H
+
+#include "recipe/measure.h"
+
+typedef struct r1_recorded r1_recorded;
+
+/* Read a file's rows.  *k receives the most completions of a row. */
+r1_status r1_recorded_open(const char *path, r1_recorded **out, int *k, r1_err *err);
+void r1_recorded_close(r1_recorded *r); /* NULL allowed */
+
+/* A benchmark whose problems are the file's rows themselves, judged by a verifier. */
+r1_status r1_recorded_bench(const char *path, const char *verifier, int limit, r1_bench **out,
+                            r1_err *err);
+
+/* Hand in the completions.  Row i answers problem i, if the benchmark was made of the file's rows;
+ * else the problem with the row's id or question. */
+r1_status r1_recorded_run(r1_measure *m, r1_recorded *r, bool own_rows, r1_err *err);
+
+/* How the verdicts compare with the recorded ones. */
+typedef struct {
+    int64_t scored;   /* samples with a recorded score */
+    int64_t recorded; /* of them right by the record */
+    int64_t stricter; /* right by the record, wrong here */
+    int64_t looser;   /* wrong by the record, right here */
+} r1_recorded_comparison;
+r1_status r1_recorded_compare(const r1_recorded *r, r1_store *s, int64_t id,
+                              r1_recorded_comparison *out, r1_err *err);
+
+#endif
