@@ -27,8 +27,9 @@
 #define READ_SIZE     ((size_t)64 << 10)
 #define SAMPLE_FIRST  0.005 /* seconds from the start to the first look at memory and time */
 #define SAMPLE_EVERY  0.010
-#define SETUP_SECONDS 60.0 /* a machine that takes longer to begin is broken */
-#define WALL_FACTOR   4    /* no run takes longer than so many times its wall time */
+#define PEAK_SLACK    ((int64_t)8 << 20) /* the kernel counts pages roughly, by processor */
+#define SETUP_SECONDS 60.0               /* a machine that takes longer to begin is broken */
+#define WALL_FACTOR   4 /* no run takes longer than so many times its wall time */
 #define NAMESPACE_FLAGS                                                                        \
     (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | \
      CLONE_NEWCGROUP)
@@ -45,7 +46,7 @@ typedef struct {
     const r1_box_job *job;
     r1_box_result *result;
     char work[64]; /* not isolated: the directory */
-    int input, output[2], error[2], go[2], report[2], file, pidfd;
+    int input, output[2], error[2], go[2], report[2], start_pipe[2], file, pidfd;
     pid_t init;
     bool ended; /* the reason for killing is in result->end */
     bool started, finished;
@@ -152,7 +153,7 @@ static bool make_descriptors(run *r)
 {
     r->input = make_input(r);
     bool done = r->input >= 0 && make_pipe(r->output, 0) && make_pipe(r->error, 0) &&
-                make_pipe(r->go, 0) && make_pipe(r->report, 0);
+                make_pipe(r->go, 0) && make_pipe(r->report, 0) && make_pipe(r->start_pipe, 0);
     if (done && r->job->fetch) {
         r->file = high(memfd_create("file", MFD_CLOEXEC));
         done = r->file >= 0;
@@ -199,12 +200,8 @@ static bool map_identity(const run *r)
 static bool be_born(run *r, bool trial)
 {
     const r1_jail_config *c = &r->box->config;
-    struct clone_args args = {
-        .flags = CLONE_PIDFD | (c->isolated ? NAMESPACE_FLAGS : 0),
-        .pidfd = (uint64_t)(uintptr_t)&r->pidfd,
-        /* No signal at its end: it is ours alone, not of whoever waits for any child. */
-        .exit_signal = 0,
-    };
+    /* No signal at its end (the low byte): it is ours alone, not of whoever waits for any child. */
+    unsigned long flags = CLONE_PIDFD | (c->isolated ? NAMESPACE_FLAGS : 0);
     r1_jail_run inside = {.config = c,
                           .job = r->job,
                           .work = r->work,
@@ -213,10 +210,11 @@ static bool be_born(run *r, bool trial)
                           .error = r->error[1],
                           .go = r->go[0],
                           .report = r->report[1],
+                          .start = r->start_pipe[1],
                           .file = r->file,
                           .trial = trial};
     r->born = r1_os_seconds();
-    r->init = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+    r->init = (pid_t)syscall(SYS_clone, flags, NULL, &r->pidfd, NULL, NULL);
     if (r->init == 0)
         r1_jail_enter(&inside);
     if (r->init < 0) {
@@ -232,6 +230,7 @@ static bool be_born(run *r, bool trial)
     close_fd(&r->output[1]);
     close_fd(&r->error[1]);
     close_fd(&r->report[1]);
+    close_fd(&r->start_pipe[1]);
     close_fd(&r->go[0]);
     return true;
 }
@@ -245,12 +244,9 @@ static void take_report(run *r, const r1_jail_report *report)
         if (!r->ended)
             set_fault(r, report->what, report->error);
         break;
-    case R1_JAIL_STARTED:
-        r->started = true;
+    case R1_JAIL_READY:
         r->layers = report->layers;
         r->before = report->peak;
-        r->start = r1_os_seconds();
-        r->next_sample = r->start + SAMPLE_FIRST;
         break;
     case R1_JAIL_ENDED: {
         const struct timeval *u = &report->usage.ru_utime, *s = &report->usage.ru_stime;
@@ -335,13 +331,14 @@ static void watch(run *r)
     struct pollfd fds[] = {{.fd = r->pidfd, .events = POLLIN},
                            {.fd = r->report[0], .events = POLLIN},
                            {.fd = r->output[0], .events = POLLIN},
-                           {.fd = r->error[0], .events = POLLIN}};
+                           {.fd = r->error[0], .events = POLLIN},
+                           {.fd = r->start_pipe[0]}};
     r->next_sample = r->born + SAMPLE_EVERY;
     for (;;) {
         double now = r1_os_seconds();
         double wait = r->next_sample > now ? r->next_sample - now : 0;
         struct timespec timeout = {0, (long)(wait * 1e9)};
-        int n = ppoll(fds, 4, &timeout, NULL);
+        int n = ppoll(fds, 5, &timeout, NULL);
         if (n < 0 && errno != EINTR)
             stop(r, R1_BOX_FAULT);
         if (n > 0) {
@@ -353,6 +350,12 @@ static void watch(run *r)
             for (int i = 2; i < 4; i++)
                 if (fds[i].revents && !read_stream(r, fds[i].fd, i == 3))
                     fds[i].fd = -1;
+            if (fds[4].revents) { /* the program runs: what is seen now is its own */
+                fds[4].fd = -1;
+                r->started = true;
+                r->start = r1_os_seconds();
+                r->next_sample = r->start + SAMPLE_FIRST;
+            }
             if (fds[0].revents)
                 return;
         }
@@ -409,7 +412,7 @@ static void conclude(run *r)
         read_stream(r, r->output[0], false);
         read_stream(r, r->error[0], true);
     }
-    if (r->program_peak > r->before && r->program_peak > out->memory)
+    if (r->program_peak > r->before + PEAK_SLACK && r->program_peak > out->memory)
         out->memory = r->program_peak;
     out->wall = r->started ? r1_os_seconds() - r->start : 0;
     out->cpu = r->cpu;
@@ -453,6 +456,7 @@ static unsigned run_job(const r1_box *b, const r1_box_job *job, bool trial, r1_b
              .error = {-1, -1},
              .go = {-1, -1},
              .report = {-1, -1},
+             .start_pipe = {-1, -1},
              .file = -1,
              .pidfd = -1};
     *out = (r1_box_result){0};
@@ -467,9 +471,10 @@ static unsigned run_job(const r1_box *b, const r1_box_job *job, bool trial, r1_b
         watch(&r);
         conclude(&r);
     }
-    int *const all[] = {&r.input,     &r.output[0], &r.output[1], &r.error[0],
-                        &r.error[1],  &r.go[0],     &r.go[1],     &r.report[0],
-                        &r.report[1], &r.file,      &r.pidfd};
+    int *const all[] = {&r.input,     &r.output[0],     &r.output[1],     &r.error[0],
+                        &r.error[1],  &r.go[0],         &r.go[1],         &r.report[0],
+                        &r.report[1], &r.start_pipe[0], &r.start_pipe[1], &r.file,
+                        &r.pidfd};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         close_fd(all[i]);
     if (r.work[0])

@@ -294,7 +294,7 @@ static r1_status read_checker(r1_code *c, const json_t *spec, const char *subjec
         return read_custom(c, v, subject, err);
     if (json_is_string(v)) {
         r1_status status = r1_checker_parse(json_string_value(v), &p->checker, err);
-        return status == R1_OK ? R1_OK : r1_err_prefix(err, status, "%s", subject);
+        return status == R1_OK ? R1_OK : r1_err_prefix(err, R1_EFORMAT, "%s", subject);
     }
     if (v && !json_is_null(v))
         return r1_fail(err, R1_EFORMAT, "%s: 'checker' is neither a name nor an object",

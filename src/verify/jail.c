@@ -76,7 +76,8 @@ static void need(const r1_jail_run *r, bool done, const char *what)
 static void keep_own_descriptors(const r1_jail_run *r)
 {
     unsigned own[] = {(unsigned)r->input, (unsigned)r->output, (unsigned)r->error,
-                      (unsigned)r->go,    (unsigned)r->report, (unsigned)r->file};
+                      (unsigned)r->go,    (unsigned)r->report, (unsigned)r->start,
+                      (unsigned)r->file};
     size_t n = sizeof own / sizeof own[0] - (r->file < 0);
     unsigned from = 3;
     for (size_t i = 0; i < n; i++) { /* the smallest of the rest comes next */
@@ -376,7 +377,7 @@ static _Noreturn void lead(const r1_jail_run *r, unsigned layers)
     layers |= R1_BOX_LIMITS | R1_BOX_SECCOMP;
     getrusage(RUSAGE_SELF, &usage);
     r1_jail_report report = {
-        .event = R1_JAIL_STARTED, .layers = layers, .peak = (int64_t)usage.ru_maxrss * 1024};
+        .event = R1_JAIL_READY, .layers = layers, .peak = (int64_t)usage.ru_maxrss * 1024};
     send_report(r, &report);
     if (r->trial)
         leave(0);
@@ -465,6 +466,7 @@ _Noreturn void r1_jail_enter(const r1_jail_run *r)
     close(r->input);
     close(r->output);
     close(r->error);
+    close(r->start);
 
     r1_jail_report report = {.event = R1_JAIL_ENDED};
     pid_t pid;

@@ -37,14 +37,15 @@ typedef struct {
     int input, output, error; /* descriptors of the program */
     int go;                   /* one byte comes when the identity is mapped */
     int report;               /* r1_jail_report structs go here */
+    int start;                /* closes when the program begins */
     int file;                 /* -1, or where job->fetch is copied */
     bool trial;               /* everything but the program */
 } r1_jail_run;
 
 typedef enum {
-    R1_JAIL_FAULT,   /* what, error */
-    R1_JAIL_STARTED, /* layers, peak */
-    R1_JAIL_ENDED    /* status, usage */
+    R1_JAIL_FAULT, /* what, error */
+    R1_JAIL_READY, /* all walls stand: layers, peak */
+    R1_JAIL_ENDED  /* status, usage */
 } r1_jail_event;
 
 /* Smaller than PIPE_BUF: each is written whole. */

@@ -1,9 +1,11 @@
 /* judge.c: submissions and tests on their way through boxes.
  *
- * Workers, one a slot, take units of work from two lists: tests of submissions that are compiled,
- * and submissions that nobody has begun.  Tests come first, so that few submissions are open at a
- * time; they are handed out in order, so that when test k fails all before it are known or under
- * way, and the verdict does not depend on who was faster. */
+  * Workers, one a slot, take units of work from two lists: submissions that are compiled and have
+ * tests left, and submissions that nobody has begun.  A submission none of whose tests is under
+ * way comes first, so that few are open at a time and a wrong one costs one test; then a new one;
+ * then a second test of one that is under way, so that no slot is idle.  Tests are handed out in
+ * order: when test k fails all before it are known or under way, and the verdict does not depend
+ * on who was faster. */
 #include "verify/judge.h"
 
 #include <pthread.h>
@@ -336,17 +338,19 @@ static void run_test(const r1_box *box, const begun *job, int index, outcome *ou
         .verdict = verdict_of_end(&r), .cpu = r.cpu, .wall = r.wall, .memory = r.memory};
     if (asserts && r.end == R1_BOX_EXITED && r.code == R1_DRIVER_WRONG)
         out->verdict = R1_JUDGE_WA;
-    if (out->verdict != R1_JUDGE_AC)
-        set_message(out->message, sizeof out->message, r.err.data, r.err.len, true);
-    else if (asserts)
-        ;
-    else if (p->checker.kind == R1_CHECKER_CUSTOM)
-        out->verdict = check_custom(box, job, test, &r.out, out);
-    else if (!r1_checker_accepts(&p->checker, test->output, test->output_len, r.out.data,
-                                 r.out.len))
-        out->verdict = R1_JUDGE_WA;
-    if (out->verdict != R1_JUDGE_AC)
+    if (out->verdict == R1_JUDGE_AC && !asserts) {
+        if (p->checker.kind == R1_CHECKER_CUSTOM)
+            out->verdict = check_custom(box, job, test, &r.out, out);
+        else if (!r1_checker_accepts(&p->checker, test->output, test->output_len, r.out.data,
+                                     r.out.len))
+            out->verdict = R1_JUDGE_WA;
+    }
+    if (out->verdict != R1_JUDGE_AC) {
         set_message(out->output, sizeof out->output, r.out.data, r.out.len, false);
+        if (!out->message[0]) /* the checker has not said anything */
+            set_message(out->message, sizeof out->message, r.err.data, r.err.len, true);
+    }
+
     r1_box_result_release(&r);
     r1_buf_release(&text);
     r1_buf_release(&input);
@@ -501,9 +505,8 @@ static void merge(r1_judge_result *r, int test, const outcome *o)
     memcpy(r->output, o->output, sizeof r->output);
 }
 
-static void run_next(r1_judge *j)
+static void run_next(r1_judge *j, begun *job)
 {
-    begun *job = j->jobs;
     outcome o;
     int test = job->next++;
     job->running++;
@@ -522,15 +525,27 @@ static void run_next(r1_judge *j)
         finish(j, job);
 }
 
+/* The first submission none of whose tests is under way, or NULL. */
+static begun *first_quiet(const r1_judge *j)
+{
+    begun *job = j->jobs;
+    while (job && job->running)
+        job = job->after;
+    return job;
+}
+
 static void *work(void *ud)
 {
     r1_judge *j = ud;
     pthread_mutex_lock(&j->lock);
     for (;;) {
-        if (j->jobs)
-            run_next(j);
+        begun *quiet = first_quiet(j);
+        if (quiet)
+            run_next(j, quiet);
         else if (j->batches)
             begin_next(j);
+        else if (j->jobs)
+            run_next(j, j->jobs);
         else if (j->closing)
             break;
         else
@@ -549,7 +564,8 @@ r1_status r1_judge_open(const r1_judge_config *config, r1_judge **out, r1_err *e
         r1_mem_free(j);
         return status;
     }
-    int wanted = config->slots > 0 ? config->slots : r1_os_cpu_count();
+    /* Two a core: the making and unmaking of a box waits for the kernel, and some programs sleep. */
+    int wanted = config->slots > 0 ? config->slots : 2 * r1_os_cpu_count();
     wanted = wanted < MAX_SLOTS ? wanted : MAX_SLOTS;
     pthread_mutex_init(&j->lock, NULL);
     pthread_mutex_init(&j->report, NULL);

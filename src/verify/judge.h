@@ -78,7 +78,7 @@ typedef struct {
 } r1_judge_result;
 
 typedef struct {
-    int slots;   /* boxes at a time; 0 = one a core */
+    int slots;   /* boxes at a time; 0 = two a core */
     bool unsafe; /* see r1_box_open */
 } r1_judge_config;
 
