@@ -128,6 +128,7 @@ static void add_auto(r1_grammar *g, const r1_tokenizer *t, r1_tools_format f,
         r1_grammar_byte(g, begin, 0, '{' - 1, text);
         r1_grammar_byte(g, begin, '{' + 1, 255, text);
         r1_grammar_byte(g, text, 0, 255, text);
+        r1_grammar_skip(g, begin, behind);
         r1_grammar_skip(g, text, behind);
         return;
     }
