@@ -19,11 +19,13 @@
 enum {
     EDGES_MAX = 4 * R1_GRAMMAR_PLACES,
     NEVER = R1_GRAMMAR_DEPTH + 1, /* need of a place from which there is no end */
-    SEEN = 1 << 15,               /* entries of the table of places met in a closure */
+    SEEN = 1 << 14,               /* entries of the table of places met in a closure */
     SEEN_MAX = SEEN / 2,
-    MASKS = 32,     /* sets of tokens that are kept */
-    ROOT = 0,       /* the frame of rule 0 */
-    LEAD_BREAKS = 2 /* line breaks that may come before the text */
+    MASKS = 32,       /* sets of tokens that are kept */
+    EFFORT = 1 << 22, /* for a set of tokens; see add_tree */
+    EASY = 64,        /* places squared that count as one node more */
+    ROOT = 0,         /* the frame of rule 0 */
+    LEAD_BREAKS = 2   /* line breaks that may come before the text */
 };
 
 #define BYTES_MAX ((size_t)256 << 20) /* of states, before they are forgotten */
@@ -723,15 +725,20 @@ static int add_bit(uint64_t *bits, int32_t id)
     return added;
 }
 
-/* Add the tokens of a tree that the grammar allows behind a state. */
+/* Add the tokens of a tree that the grammar allows behind a state.  Where very many places are
+ * possible at once, only the first tokens are looked for: the effort is counted by the sizes of
+ * states, not by what is known already, so that the same tokens are found every time. */
 static int add_tree(r1_grammar *g, const r1_vocab *v, const r1_vocab_tree *t, int32_t from,
                     uint64_t *bits)
 {
     int32_t behind[UINT8_MAX + 1]; /* the state behind so many bytes */
     int n = 0;
+    int64_t effort = 0;
     behind[0] = from;
-    for (uint32_t i = 0; i < t->n;) {
+    for (uint32_t i = 0; i < t->n && (effort < EFFORT || n == 0);) {
         const r1_vocab_node *x = &t->node[i];
+        int64_t spots = g->states[behind[x->depth]].n;
+        effort += 1 + spots * spots / EASY;
         int32_t to = step(g, behind[x->depth], x->byte);
         if (to < 0) {
             i = x->end;

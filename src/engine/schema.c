@@ -14,11 +14,12 @@
 #include "engine/schema_list.h"
 
 enum {
-    LISTS_MAX = 20000,   /* rules */
-    BUILDS_MAX = 100000, /* alternatives */
-    SPOTS_MAX = 1 << 16, /* of the members of an object, by their number */
-    INDENT_MAX = 40,     /* spaces or tabs behind a line break */
-    PREFIX_MAX = 1000,   /* items with schemas of their own */
+    LISTS_MAX = 20000,    /* rules */
+    BUILDS_MAX = 10000,   /* alternatives */
+    SPOTS_MAX = 1 << 16,  /* of the members of an object, by their number */
+    INDENT_MAX = 40,      /* spaces or tabs behind a line break */
+    PREFIX_MAX = 1000,    /* items with schemas of their own */
+    NAME_MAX_BYTES = 512, /* of a member's name: names are walked character by character */
     CODE_MAX = 0x10FFFF
 };
 
@@ -446,8 +447,8 @@ static r1_status add_number(compiler *c, const r1_schema_list *l, bool integer, 
         path = x->path;
     }
     return r1_decimal_add(c->g, from, &n, to,
-                         r1_arena_printf(&c->source.arena, "%s%s", c->source.subject, path),
-                         c->source.err);
+                          r1_arena_printf(&c->source.arena, "%s%s", c->source.subject, path),
+                          c->source.err);
 }
 
 /* ---- Arrays ------------------------------------------------------------------------------ */
@@ -598,6 +599,17 @@ static property *find_property(members *m, const char *name)
     return &m->p[m->n++];
 }
 
+static r1_status add_name(compiler *c, const r1_schema_item *x, members *m, const char *name,
+                          bool required)
+{
+    if (strlen(name) > NAME_MAX_BYTES)
+        return r1_schema_list_bad(&c->source, x, R1_EUNSUPPORTED,
+                                  "the name of a member has more than 512 bytes");
+    property *p = find_property(m, name);
+    p->required = p->required || required;
+    return R1_OK;
+}
+
 /* The names that schemas mention, and whether there may be others. */
 static r1_status read_names(compiler *c, const r1_schema_list *l, members *m)
 {
@@ -610,7 +622,8 @@ static r1_status read_names(compiler *c, const r1_schema_list *l, members *m)
         json_t *unused;
         if (all != NULL && !json_is_object(all))
             return r1_schema_list_bad(&c->source, x, R1_EARG, "properties is not an object");
-        json_object_foreach((json_t *)(uintptr_t)all, name, unused) find_property(m, name);
+        json_object_foreach((json_t *)(uintptr_t)all, name, unused)
+            R1_TRY(add_name(c, x, m, name, false));
         m->declared = m->declared || all != NULL;
         closed = closed || json_is_false(more) ||
                  r1_schema_list_get(x, "unevaluatedProperties") != NULL;
@@ -628,7 +641,7 @@ static r1_status read_names(compiler *c, const r1_schema_list *l, members *m)
             if (name == NULL)
                 return r1_schema_list_bad(&c->source, x, R1_EARG,
                                           "required has something that is no string");
-            find_property(m, name)->required = true;
+            R1_TRY(add_name(c, x, m, name, true));
         }
     }
     return R1_OK;

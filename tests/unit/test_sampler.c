@@ -28,6 +28,65 @@ static int32_t choose(r1_sampler *s, const float *x, int n, const r1_sampling *o
     return r1_sampler_choose(s, x, n, o, NULL, 0, 0, 0, position, lp);
 }
 
+static void the_likeliest_tokens(void **state)
+{
+    (void)state;
+    enum { V = 1500, N = 20 };
+    float x[V];
+    r1_top top[N];
+    r1_sampler *s = sampler(V);
+    for (int i = 0; i < V; i++)
+        x[i] = (float)((i * 7919) % 1009) / 100;
+    x[3] = NAN;
+    x[1499] = 50; /* padding: not a token */
+    r1_sampler_top(s, x, V - 1, 0.5f, N, top);
+    for (int k = 0; k < N; k++) {
+        int above = 0;
+        for (int i = 0; i < V - 1; i++)
+            above += x[i] > x[top[k].id] || (x[i] == x[top[k].id] && i < top[k].id);
+        assert_int_equal(above, k);
+        assert_true(fabsf(top[k].lp - r1_sampler_lp(s, x, 0.5f, top[k].id)) < 1e-6f);
+    }
+    r1_sampler_top(s, (const float[]){1, 2, NAN, 0}, 3, 0, 4, top);
+    assert_int_equal(top[0].id, 1);
+    assert_int_equal(top[1].id, 0);
+    assert_int_equal(top[2].id, -1);
+    r1_sampler_close(s);
+}
+
+/* A choice, and another one where it was not allowed, are distributed as one among the allowed. */
+static void choosing_again(void **state)
+{
+    (void)state;
+    enum { V = 4, DRAWS = 40000 };
+    const float x[V] = {1, 2, 0.5f, 0};
+    const uint64_t allowed[1] = {1u << 0 | 1u << 2 | 1u << 3};
+    double weight[V] = {0}, total = 0;
+    int count[V] = {0};
+    r1_sampler *s = sampler(V);
+    for (int i = 0; i < V; i++)
+        total += weight[i] = i == 1 ? 0 : exp((double)x[i]);
+    for (int i = 0; i < DRAWS; i++) {
+        int32_t id = choose(s, x, V, &plain, (uint64_t)i, NULL);
+        if (id == 1)
+            id = r1_sampler_choose_again(s, x, V, &plain, NULL, 0, 0, 0, (uint64_t)i, allowed,
+                                         NULL);
+        count[id]++;
+    }
+    for (int i = 0; i < V; i++) /* five standard deviations */
+        assert_true(fabs(count[i] - DRAWS * weight[i] / total) < 5 * sqrt(DRAWS / 4.0));
+    assert_int_equal(count[1], 0);
+    /* What is allowed is chosen even if it has no weight. */
+    const float none[V] = {-INFINITY, 5, NAN, -INFINITY};
+    for (int greedy = 0; greedy < 2; greedy++) {
+        r1_sampling o = plain;
+        o.temperature = greedy ? 0 : 1;
+        int32_t id = r1_sampler_choose_again(s, none, V, &o, NULL, 0, 0, 0, 1, allowed, NULL);
+        assert_int_equal(id, 0);
+    }
+    r1_sampler_close(s);
+}
+
 /* log softmax(x / t)[id] in double. */
 static double reference_lp(const float *x, int n, double t, int id)
 {
@@ -464,6 +523,8 @@ int main(void)
         cmocka_unit_test(penalties_of_the_completion),
         cmocka_unit_test(lp_is_of_the_whole_vocabulary),
         cmocka_unit_test(padding_rows_are_never_chosen),
+        cmocka_unit_test(the_likeliest_tokens),
+        cmocka_unit_test(choosing_again),
         cmocka_unit_test(determinism),
         cmocka_unit_test(numbers_that_are_none),
         cmocka_unit_test(checks),
