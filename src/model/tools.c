@@ -632,23 +632,26 @@ static bool read_marked(r1_tools *p, const char *begin, const char *end,
 static bool read_object(r1_tools *p)
 {
     size_t first = skip_space(p->b.data, 0, p->b.len);
-    if (first == p->b.len)
+    if (first > 0)
+        drop(p, first);
+    if (p->b.len == 0)
         return false;
-    if (p->b.data[first] == '{') {
-        scan_on(&p->scan, p->b.data, p->b.len);
-        if (!p->scan.done && p->b.len <= CALL_MAX)
-            return false;
-        size_t n = p->scan.at;
-        if (p->scan.done && give_object(p, p->b.data, n)) {
-            size_t more = skip_space(p->b.data, n, p->b.len);
-            drop(p, more < p->b.len && p->b.data[more] == ';' ? more + 1 : n);
-            p->begun = true;
-            p->phase = BETWEEN;
-            return true;
-        }
-    }
-    say_call(p, "", p->b.len);
     p->phase = TEXT;
+    p->begun = true;
+    if (p->b.data[0] != '{')
+        return true;
+    scan_on(&p->scan, p->b.data, p->b.len);
+    if (!p->scan.done && p->b.len <= CALL_MAX) {
+        p->phase = CALL;
+        return false;
+    }
+    size_t n = p->scan.at;
+    if (!p->scan.done || !give_object(p, p->b.data, n)) {
+        say(p, n);
+        return true;
+    }
+    drop(p, n);
+    p->phase = BETWEEN;
     return true;
 }
 
