@@ -1,5 +1,5 @@
-/* cmd_pull.c: the model cache: `r1 pull` fills it from the Hugging Face hub or an address, `r1 list`
- * shows it, `r1 rm` empties it; and the offer to pull a model that is missing. */
+/* cmd_pull.c: the model cache: `r1 pull` fills it from the Hugging Face hub or an address, `r1
+ * list` shows it, `r1 rm` empties it; and the offer to pull a model that is missing. */
 #include "cmd/cmd_pull.h"
 
 #include <math.h>

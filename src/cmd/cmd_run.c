@@ -1,33 +1,20 @@
-/* cmd_run.c: `r1 run` answers one prompt, or chats on the terminal. */
+/* cmd_run.c: `r1 run` answers one prompt; cmd_chat.c is its conversation at the terminal. */
 #include <limits.h>
-#include <locale.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <readline/history.h>
-#include <readline/readline.h>
-
 #include "base/os.h"
-#include "cmd/cmd_infer.h"
 #include "cmd/cmd_pull.h"
+#include "cmd/cmd_run.h"
 #include "model/chat.h"
 
 #define MOST 10000000 /* no context is as long */
 
 /* ---- options ----------------------------------------------------------------------------- */
 
-typedef struct {
-    r1_sampling sampling;
-    r1_opt_strs stop;
-    const char *prompt, *system;
-    int samples, threads, compute, ctx, kv, speculate;
-    bool greedy, raw, json;
-} run_options;
-
-#define AT(m) offsetof(run_options, m)
+#define AT(m) offsetof(r1_run_options, m)
 /* The defaults of the sampling rows are those of r1_sampling_default. */
 static const r1_opt run_rows[] = {
     {.name = "prompt",
@@ -173,6 +160,25 @@ static const r1_opt run_rows[] = {
      .names = r1_cmd_compute_names,
      .arg = "KIND",
      .help = "Arithmetic: auto, f32 or bf16."},
+    {.name = "think",
+     .type = R1_OPT_BOOL,
+     .offset = AT(think),
+     .def = "true",
+     .help = "Let a reasoning model think before it answers; --no-think asks for the answer."},
+    {.name = "fold",
+     .type = R1_OPT_BOOL,
+     .offset = AT(fold),
+     .help = "On a terminal, show the thinking as one line that counts."},
+    {.name = "markdown",
+     .type = R1_OPT_BOOL,
+     .offset = AT(markdown),
+     .def = "true",
+     .help = "On a terminal, show headings, bold text, code and lists as such."},
+    {.name = "history",
+     .type = R1_OPT_BOOL,
+     .offset = AT(history),
+     .def = "true",
+     .help = "Keep the lines of a conversation for the next one ($R1_HOME/history)."},
     {.name = "json",
      .type = R1_OPT_BOOL,
      .offset = AT(json),
@@ -182,104 +188,71 @@ static const r1_opt run_rows[] = {
 
 /* ---- text to the terminal ---------------------------------------------------------------- */
 
-/* Writes a reply as it comes.  On a terminal, reasoning is dim and nothing that the model writes
- * can move the cursor; elsewhere the bytes are as they are. */
-typedef struct {
-    bool terminal;
-    bool thinking;
-    char last;   /* byte written */
-    r1_buf held; /* may be the beginning of a tag */
-} printer;
+#define FOLD_EVERY 0.2 /* seconds */
 
-static void printer_open(printer *p, bool thinking)
+void r1_cmd_printer_open(r1_run_printer *p, const r1_run_session *s, bool thinking)
 {
-    *p = (printer){.terminal = r1_os_is_terminal(STDOUT_FILENO), .thinking = thinking};
-    r1_buf_init(&p->held, 0);
-    if (p->terminal && thinking)
-        fputs("\x1b[2m", stdout);
+    *p = (r1_run_printer){.terminal = r1_os_is_terminal(STDOUT_FILENO), .fold = s->fold};
+    p->began = r1_os_seconds();
+    r1_ansi_init(&p->ansi, thinking, s->v->markdown, s->fold);
+    r1_buf_init(&p->bytes, 0);
 }
 
-static void put_text(printer *p, const char *s, size_t n)
+static void flush_bytes(r1_run_printer *p)
 {
-    if (n == 0)
-        return;
-    p->last = s[n - 1];
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)s[i];
-        bool c1 = c == 0xC2 && i + 1 < n && (unsigned char)s[i + 1] < 0xA0;
-        bool control = (c < 0x20 && c != '\n' && c != '\t') || c == 0x7F || c1;
-        putchar(p->terminal && control ? '?' : c);
-        i += p->terminal && c1;
-    }
+    if (p->bytes.len > 0)
+        p->last = p->bytes.data[p->bytes.len - 1];
+    fwrite(p->bytes.data, 1, p->bytes.len, stdout);
+    r1_buf_reset(&p->bytes);
 }
 
-static void printer_put(printer *p, const char *s, size_t n)
+/* The line that stands for the reasoning: written over while it counts, final at its end. */
+static void put_fold_line(r1_run_printer *p, bool final)
 {
-    if (!p->terminal) {
-        put_text(p, s, n);
-        fflush(stdout);
+    double now = r1_os_seconds();
+    if (!final && p->counted > 0 && now - p->counted < FOLD_EVERY)
         return;
+    printf("\r\x1b[2m[%s %.1f s, %d token%s%s]\x1b[0m\x1b[K%s",
+           final ? "thought for" : "thinking,", now - p->began, p->tokens,
+           p->tokens == 1 ? "" : "s", final ? "" : " so far", final ? "\n\n" : "");
+    p->counted = final ? 0 : now;
+}
+
+void r1_cmd_printer_put(r1_run_printer *p, const char *text, size_t n)
+{
+    if (p->terminal) {
+        bool was = p->ansi.thinking;
+        p->tokens += was;
+        r1_ansi_put(&p->ansi, text, n, &p->bytes);
+        if (p->fold && p->ansi.thinking)
+            put_fold_line(p, false);
+        else if (p->fold && was)
+            put_fold_line(p, true);
+    } else {
+        r1_buf_append(&p->bytes, text, n);
     }
-    r1_buf_append(&p->held, s, n);
-    size_t done = 0;
-    while (done < p->held.len) {
-        const char *tag = p->thinking ? "</think>" : "<think>";
-        const char *at = memchr(p->held.data + done, '<', p->held.len - done);
-        size_t before = at ? (size_t)(at - p->held.data) - done : p->held.len - done;
-        put_text(p, p->held.data + done, before);
-        done += before;
-        if (!at)
-            break;
-        size_t left = p->held.len - done, len = strlen(tag);
-        if (left < len && memcmp(at, tag, left) == 0)
-            break; /* the rest may follow */
-        bool is_tag = left >= len && memcmp(at, tag, len) == 0;
-        if (is_tag && !p->thinking)
-            fputs("\x1b[2m", stdout);
-        put_text(p, at, is_tag ? len : 1);
-        if (is_tag && p->thinking)
-            fputs("\x1b[0m", stdout);
-        p->thinking ^= is_tag;
-        done += is_tag ? len : 1;
-    }
-    p->held.len -= done;
-    memmove(p->held.data, p->held.data + done, p->held.len + 1);
+    flush_bytes(p);
     fflush(stdout);
 }
 
-static void printer_close(printer *p)
+void r1_cmd_printer_close(r1_run_printer *p, bool well)
 {
-    put_text(p, p->held.data, p->held.len);
-    if (p->terminal && p->thinking)
-        fputs("\x1b[0m", stdout);
-    if (p->last != '\n')
+    if (p->terminal) {
+        if (p->counted > 0)
+            put_fold_line(p, true);
+        r1_ansi_end(&p->ansi, &p->bytes);
+        flush_bytes(p);
+    } else if (p->last != '\n' && (p->last || well)) {
         putchar('\n');
+    }
     fflush(stdout);
-    r1_buf_release(&p->held);
+    r1_ansi_release(&p->ansi);
+    r1_buf_release(&p->bytes);
 }
 
 /* ---- replies ----------------------------------------------------------------------------- */
 
-typedef struct {
-    const run_options *v;
-    r1_model *m;
-    r1_engine *e;
-    json_t *messages; /* the chat so far */
-    uint64_t turn;    /* of the chat: each has random numbers of its own */
-} session;
-
-typedef struct {
-    int32_t *ids; /* prompt */
-    size_t n_ids;
-    bool thinks; /* the prompt ends within <think> */
-    int k;       /* samples */
-    r1_completion *out;
-    r1_buf *text; /* [k] */
-    printer *to;  /* NULL: not shown as it comes */
-    r1_engine_stats stats;
-} reply;
-
-static void reply_release(reply *r)
+void r1_cmd_reply_release(r1_run_reply *r)
 {
     for (int i = 0; i < r->k; i++)
         r1_buf_release(&r->text[i]);
@@ -288,21 +261,27 @@ static void reply_release(reply *r)
     r1_mem_free(r->text);
     r1_mem_free(r->out);
     r1_mem_free(r->ids);
-    *r = (reply){0};
+    *r = (r1_run_reply){0};
 }
 
 static bool on_token(void *ud, int sample, int32_t id, const char *text, size_t len)
 {
-    reply *r = ud;
+    r1_run_reply *r = ud;
     (void)id;
     r1_buf_append(&r->text[sample], text, len);
     if (r->to)
-        printer_put(r->to, text, len);
+        r1_cmd_printer_put(r->to, text, len);
     return !ferror(stdout);
 }
 
-/* Run the prompt in r->ids; r1_engine_run fills the rest. */
-static r1_status reply_run(session *s, reply *r, int samples, r1_err *err)
+/* Where the tags of the reasoning are control tokens, the text has none without them. */
+static bool shows_tags(const r1_run_session *s)
+{
+    int32_t end = r1_tokenizer_find(s->m->tok, "</think>");
+    return end >= 0 && r1_tokenizer_is_special(s->m->tok, end);
+}
+
+r1_status r1_cmd_reply_run(r1_run_session *s, r1_run_reply *r, int samples, r1_err *err)
 {
     r->k = samples;
     r->out = R1_NEW_N(r1_completion, samples);
@@ -315,6 +294,7 @@ static r1_status reply_run(session *s, reply *r, int samples, r1_err *err)
                     .sequence = s->turn << 32,
                     .sampling = s->v->sampling,
                     .keep = true,
+                    .special = shows_tags(s),
                     .speculate = (r1_speculate)s->v->speculate,
                     .on_token = on_token,
                     .ud = r,
@@ -322,13 +302,13 @@ static r1_status reply_run(session *s, reply *r, int samples, r1_err *err)
     return r1_engine_run(s->e, &q, 1, &r->stats, err);
 }
 
-static bool has_template(const session *s)
+bool r1_cmd_is_chat(const r1_run_session *s)
 {
     return !s->v->raw && (r1_tokenizer_chat_template(s->m->tok) ||
                           r1_tokenizer_find(s->m->tok, "<|im_start|>") >= 0);
 }
 
-static r1_status add_message(session *s, const char *role, const char *text, size_t len,
+r1_status r1_cmd_add_message(r1_run_session *s, const char *role, const char *text, size_t len,
                              r1_err *err)
 {
     json_t *content = json_stringn(text, len);
@@ -339,20 +319,29 @@ static r1_status add_message(session *s, const char *role, const char *text, siz
     return R1_OK;
 }
 
-/* The messages as the prompt of r. */
-static r1_status chat_prompt(const session *s, reply *r, r1_err *err)
+r1_status r1_cmd_chat_prompt(const r1_run_session *s, r1_run_reply *r, r1_err *err)
 {
+    r1_chat chat = {.messages = s->messages, .generation_prompt = true};
+    json_t *vars = s->think ? NULL : json_pack("{s:b}", "enable_thinking", 0);
     r1_buf text;
+    r1_status status = R1_OK;
     r1_buf_init(&text, R1_CMD_MAX_TEXT);
-    const r1_chat chat = {.messages = s->messages, .generation_prompt = true};
-    r1_status status = r1_chat_encode(s->m->tok, &chat, &text, &r->ids, &r->n_ids, err);
+    chat.vars = vars;
+    if (!s->think) { /* where the template begins the thinking all the same, it is ended here */
+        status = r1_chat_render(s->m->tok, &chat, &text, err);
+        chat.tail = r1_chat_prompt_opens_think(text.data, text.len) ? "\n</think>\n\n" : NULL;
+        r1_buf_reset(&text);
+    }
+    if (status == R1_OK)
+        status = r1_chat_encode(s->m->tok, &chat, &text, &r->ids, &r->n_ids, err);
     r->thinks = status == R1_OK && r1_chat_prompt_opens_think(text.data, text.len);
+    json_decref(vars);
     r1_buf_release(&text);
     return status;
 }
 
-static r1_status raw_prompt(const session *s, reply *r, const char *text, size_t len,
-                            r1_err *err)
+r1_status r1_cmd_raw_prompt(const r1_run_session *s, r1_run_reply *r, const char *text,
+                            size_t len, r1_err *err)
 {
     r->thinks = r1_chat_prompt_opens_think(text, len);
     return r1_tokenizer_encode(s->m->tok, text, len, true, r1_tokenizer_adds_bos(s->m->tok),
@@ -366,7 +355,7 @@ static const char *finish_text(r1_finish f)
     return f == R1_FINISH_STOP ? "stop" : f == R1_FINISH_LENGTH ? "length" : "cancelled";
 }
 
-static void sample_json(r1_buf *b, const reply *r, int i)
+static void sample_json(r1_buf *b, const r1_run_reply *r, int i)
 {
     r1_buf_puts(b, "\"ids\": ");
     r1_cmd_put_ids(b, r->out[i].ids, (size_t)r->out[i].n);
@@ -380,7 +369,7 @@ static double rate(int64_t tokens, double seconds)
     return seconds > 0 ? (double)tokens / seconds : 0;
 }
 
-static void print_json(const session *s, const reply *r)
+static void print_json(const r1_run_session *s, const r1_run_reply *r)
 {
     r1_buf b;
     r1_buf_init(&b, 0);
@@ -408,222 +397,77 @@ static void print_json(const session *s, const reply *r)
     r1_buf_release(&b);
 }
 
-static void print_samples(const reply *r)
+static void print_samples(const r1_run_session *s, const r1_run_reply *r)
 {
     for (int i = 0; i < r->k; i++) {
-        printer p;
+        r1_run_printer p;
         if (r->k > 1)
             printf("%s[%d]\n", i ? "\n" : "", i + 1);
-        printer_open(&p, r->thinks);
-        printer_put(&p, r->text[i].data, r->text[i].len);
-        printer_close(&p);
+        r1_cmd_printer_open(&p, s, r->thinks);
+        r1_cmd_printer_put(&p, r->text[i].data, r->text[i].len);
+        r1_cmd_printer_close(&p, true);
     }
 }
 
-static r1_status answer(session *s, const char *text, size_t len, r1_err *err)
+static r1_status answer(r1_run_session *s, const char *text, size_t len, r1_err *err)
 {
-    const run_options *v = s->v;
-    reply r = {0};
+    const r1_run_options *v = s->v;
+    r1_run_reply r = {0};
     r1_status status = R1_OK;
-    if (has_template(s)) {
+    if (r1_cmd_is_chat(s)) {
         if (v->system)
-            status = add_message(s, "system", v->system, strlen(v->system), err);
+            status = r1_cmd_add_message(s, "system", v->system, strlen(v->system), err);
         if (status == R1_OK)
-            status = add_message(s, "user", text, len, err);
+            status = r1_cmd_add_message(s, "user", text, len, err);
         if (status == R1_OK)
-            status = chat_prompt(s, &r, err);
+            status = r1_cmd_chat_prompt(s, &r, err);
     } else if (v->system) {
         status = r1_fail(err, R1_EARG, "--system needs a model with a chat template");
     } else {
-        status = raw_prompt(s, &r, text, len, err);
+        status = r1_cmd_raw_prompt(s, &r, text, len, err);
     }
     bool stream = !v->json && v->samples == 1;
-    printer p;
+    r1_run_printer p;
     if (status == R1_OK) {
         if (stream) {
-            printer_open(&p, r.thinks);
+            r1_cmd_printer_open(&p, s, r.thinks);
             r.to = &p;
         }
-        status = reply_run(s, &r, v->samples, err);
-        if (stream && (status == R1_OK || p.last))
-            printer_close(&p);
-        else if (stream)
-            r1_buf_release(&p.held);
+        status = r1_cmd_reply_run(s, &r, v->samples, err);
+        if (stream)
+            r1_cmd_printer_close(&p, status == R1_OK);
     }
     if (status == R1_OK && v->json)
         print_json(s, &r);
     else if (status == R1_OK && !stream)
-        print_samples(&r);
+        print_samples(s, &r);
     if (status == R1_OK)
         r1_log(R1_LOG_INFO, "prefill %.1f tok/s, decode %.1f tok/s",
                rate(r.stats.prefill_tokens, r.stats.prefill_s),
                rate(r.stats.decode_tokens, r.stats.decode_s));
     if (status == R1_OK && r1_os_interrupted())
         status = r1_fail(err, R1_ECANCELED, "interrupted");
-    reply_release(&r);
+    r1_cmd_reply_release(&r);
     return status;
 }
 
 /* Standard input as the prompt.  In a chat the newline that ends it is not part of it. */
-static r1_status answer_input(session *s, r1_err *err)
+static r1_status answer_input(r1_run_session *s, r1_err *err)
 {
     char *text;
     size_t len;
     R1_TRY(r1_os_read_file("/dev/stdin", R1_CMD_MAX_TEXT, &text, &len, err));
-    if (has_template(s) && len > 0 && text[len - 1] == '\n')
+    if (r1_cmd_is_chat(s) && len > 0 && text[len - 1] == '\n')
         len--;
     r1_status status = answer(s, text, len, err);
     r1_mem_free(text);
     return status;
 }
 
-/* ---- chat -------------------------------------------------------------------------------- */
-
-/* Called by readline when a signal has arrived: Ctrl-C begins a new line. */
-static int on_signal(void)
-{
-    if (r1_os_interrupted()) {
-        r1_os_interrupt_clear();
-        fputc('\n', rl_outstream); /* readline has shown the ^C */
-        rl_replace_line("", 1);
-        rl_on_new_line();
-        rl_redisplay();
-    }
-    return 0;
-}
-
-static r1_status reset(session *s, r1_err *err)
-{
-    json_array_clear(s->messages);
-    r1_engine_forget(s->e);
-    if (s->v->system)
-        return add_message(s, "system", s->v->system, strlen(s->v->system), err);
-    return R1_OK;
-}
-
-/* Remove the oldest question and its answer; false when only the newest question is left. */
-static bool drop_oldest(session *s)
-{
-    size_t first = s->v->system != NULL;
-    if (json_array_size(s->messages) < first + 3)
-        return false;
-    json_array_remove(s->messages, first);
-    json_array_remove(s->messages, first);
-    return true;
-}
-
-/* The prompt of the next turn.  Turns are dropped until a reply has room: what -n asks for, but
- * not more than half of the context; a quarter of it when nothing is asked. */
-static r1_status next_prompt(session *s, reply *r, r1_err *err)
-{
-    int context = s->m->cfg.context, want = s->v->sampling.max_tokens, dropped = 0;
-    int room = want == 0 ? context / 4 : want < context / 2 ? want : context / 2;
-    for (;;) {
-        R1_TRY(chat_prompt(s, r, err));
-        if (r->n_ids + (size_t)room <= (size_t)context || !drop_oldest(s))
-            break;
-        dropped++;
-        r1_mem_free(r->ids);
-        *r = (reply){0};
-    }
-    if (dropped)
-        fprintf(stderr, "[the context of %d tokens is full: forgot the oldest %s]\n", context,
-                dropped == 1 ? "turn" : "turns");
-    return R1_OK;
-}
-
-static r1_status turn(session *s, const char *line, r1_err *err)
-{
-    size_t len = strlen(line);
-    bool chat = has_template(s);
-    reply r = {0};
-    printer p;
-    r1_status status;
-    if (chat) {
-        R1_TRY(add_message(s, "user", line, len, err));
-        status = next_prompt(s, &r, err);
-    } else {
-        status = raw_prompt(s, &r, line, len, err);
-    }
-    if (status == R1_OK) {
-        printer_open(&p, r.thinks);
-        r.to = &p;
-        status = reply_run(s, &r, 1, err);
-        printer_close(&p);
-    }
-    bool answered = false;
-    if (status == R1_OK) {
-        s->turn++;
-        if (r.out[0].finish == R1_FINISH_LENGTH)
-            fprintf(stderr, "[ended after %d tokens%s]\n", r.out[0].n,
-                    s->v->sampling.max_tokens == r.out[0].n ? "" : ": the context is full");
-        /* Of a finished reply only the answer is part of the conversation, not the reasoning. */
-        r1_chat_parts parts = r1_chat_split(r.text[0].data, r.text[0].len, r.thinks);
-        bool whole = !parts.closed;
-        if (chat && r.text[0].len > 0)
-            status = add_message(s, "assistant", whole ? r.text[0].data : parts.answer,
-                                 whole ? r.text[0].len : parts.answer_len, err);
-        answered = status == R1_OK && r.text[0].len > 0;
-    }
-    if (chat && !answered) /* a question without an answer does not stay */
-        json_array_remove(s->messages, json_array_size(s->messages) - 1);
-    reply_release(&r);
-    return status;
-}
-
-static const char chat_help[] = "/help   this list\n"
-                                "/reset  begin a new conversation\n"
-                                "/quit   leave (also Ctrl-D)\n"
-                                "Ctrl-C stops a reply, or clears the line.\n";
-
-static bool is_command(const char *line)
-{
-    size_t n = strspn(line + 1, "abcdefghijklmnopqrstuvwxyz");
-    return line[0] == '/' && n > 0 && line[n + 1] == 0;
-}
-
-static r1_status converse(session *s, r1_err *err)
-{
-    setlocale(LC_CTYPE, ""); /* readline edits characters, not bytes */
-    rl_readline_name = "r1";
-    rl_outstream = stderr;
-    rl_signal_event_hook = on_signal;
-    signal(SIGTERM, SIG_DFL); /* there is nothing to save, and only Ctrl-C goes on */
-    R1_TRY(reset(s, err));
-    if (!has_template(s))
-        fprintf(stderr, "The model has no chat template: each line is continued by itself.\n");
-    fprintf(stderr, "/help lists the commands, Ctrl-D leaves.\n");
-    for (;;) {
-        r1_os_interrupt_clear();
-        char *line = readline("> ");
-        if (!line)
-            break;
-        if (line[0])
-            add_history(line);
-        r1_status status = R1_OK;
-        bool quit = strcmp(line, "/quit") == 0;
-        if (strcmp(line, "/reset") == 0)
-            status = reset(s, err);
-        else if (strcmp(line, "/help") == 0)
-            fputs(chat_help, stderr);
-        else if (!quit && is_command(line))
-            fprintf(stderr, "%s is no command; /help lists them\n", line);
-        else if (!quit && line[strspn(line, " \t")])
-            status = turn(s, line, err);
-        free(line);          /* readline's */
-        if (status != R1_OK) /* this line failed; the next may not */
-            r1_cmd_fail(err);
-        if (quit || ferror(stdout))
-            return R1_OK;
-    }
-    fputc('\n', stderr);
-    return R1_OK;
-}
-
 /* ---- the command ------------------------------------------------------------------------- */
 
 /* What the table of options cannot check. */
-static r1_status run_check(const run_options *v, bool interactive, r1_err *err)
+static r1_status run_check(const r1_run_options *v, bool interactive, r1_err *err)
 {
     for (int i = 0; i < v->stop.n; i++)
         if (!v->stop.v[i][0])
@@ -635,9 +479,9 @@ static r1_status run_check(const run_options *v, bool interactive, r1_err *err)
     return r1_sampler_check(&v->sampling, err);
 }
 
-static r1_status run_open(session *s, const char *word, r1_err *err)
+static r1_status run_open(r1_run_session *s, const char *word, r1_err *err)
 {
-    const run_options *v = s->v;
+    const r1_run_options *v = s->v;
     R1_TRY(r1_cmd_open_model(word, v->threads, v->compute, &s->m, err));
     if (v->ctx > s->m->cfg.context)
         return r1_fail(err, R1_EARG, "--ctx %d: the model's context is %d tokens", v->ctx,
@@ -653,7 +497,7 @@ static r1_status run_open(session *s, const char *word, r1_err *err)
 
 int r1_cmd_run(int argc, char **argv)
 {
-    run_options v;
+    r1_run_options v;
     r1_opts o;
     r1_err err = {0};
     const char *words[1];
@@ -678,11 +522,12 @@ int r1_cmd_run(int argc, char **argv)
         r1_opts_release(&o);
         return 1;
     }
-    session s = {.v = &v, .messages = json_array()};
+    r1_run_session s = {
+        .v = &v, .model = words[0], .messages = json_array(), .think = v.think, .fold = v.fold};
     r1_status status = run_open(&s, words[0], &err);
     if (status == R1_OK) {
         r1_os_interrupt_catch();
-        status = interactive ? converse(&s, &err)
+        status = interactive ? r1_cmd_converse(&s, &err)
                  : v.prompt  ? answer(&s, v.prompt, strlen(v.prompt), &err)
                              : answer_input(&s, &err);
     }

@@ -1,8 +1,8 @@
 /* hub.h: models from the Hugging Face hub, a mirror of it, or any https address, into the cache.
  *
  * What can be pulled:
- *   USER/REPO              a Hugging Face directory (config.json, *.safetensors, tokenizer), or of a
- *                          repository of GGUF files the one that loses little (see r1_cache_best)
+ *   USER/REPO              a Hugging Face directory (config.json, *.safetensors, tokenizer), or of
+ *                          a repository of GGUF files the one that loses little (see r1_cache_best)
  *   USER/REPO:FILE.gguf    one file; of a split one, all parts
  *   USER/REPO:Q4_K_M       the GGUF file of that quantisation
  *   USER/REPO@REVISION     a branch, tag or commit, with any of the above behind it

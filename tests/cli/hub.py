@@ -30,7 +30,8 @@ REPOS = {
     "u/tree": hf_files(),
     "u/tiny": {"README.md": b"#", "tiny-Q8_0.gguf": GGUF, "tiny-Q4_K_M.gguf": GGUF + b"x",
                "mmproj-tiny.gguf": b"GGUF"},
-    "u/split": {"Q8_0/s-Q8_0-%05d-of-00003.gguf" % i: b"GGUF" + b"%d" % i * 1000 for i in (1, 2, 3)},
+    "u/split": {"Q8_0/s-Q8_0-%05d-of-00003.gguf" % i: b"GGUF" + b"%d" % i * 1000
+                for i in (1, 2, 3)},
     "u/cut": {"cut.gguf": BIG},
     "u/norange": {"norange.gguf": BIG},
     "u/stuck": {"stuck.gguf": BIG},
@@ -169,7 +170,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def send_listing(self, repo, kind):
         if repo == "u/private" and self.headers.get("Authorization") != f"Bearer {TOKEN}":
-            return self.answer(401, b"{}", [("X-Error-Message", "Access to this model is restricted")])
+            why = [("X-Error-Message", "Access to this model is restricted")]
+            return self.answer(401, b"{}", why)
         if repo == "u/limited" and count("list") < 3:
             return self.answer(429, headers=[("Retry-After", "0")])
         if repo == "u/busy":

@@ -1,5 +1,5 @@
-/* fuzz_hub.c: what the hub answers, and the words that ask for it: whatever is chosen has names that
- * stay in the cache.  The first byte says how many bytes after it are the word. */
+/* fuzz_hub.c: what the hub answers, and the words that ask for it: whatever is chosen has names
+ * that stay in the cache.  The first byte says how many bytes after it are the word. */
 #include <string.h>
 
 #include "hub/hub.h"
