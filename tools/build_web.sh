@@ -23,9 +23,9 @@ cd "$here/web" || exit 1
 exec 9> "$lock"
 ! command -v flock > /dev/null || flock 9
 if ! cmp -s package-lock.json node_modules/.r1-lock; then
-    log=$(timeout 300 npm ci --ignore-scripts --no-audit --no-fund --fetch-retries=1 \
-        --fetch-timeout=30000 2>&1 < /dev/null) ||
-        without "npm ci failed: $(printf '%s' "$log" | grep -m 1 'npm error' || echo 'not done after 300 seconds')"
+    log=$(timeout 180 npm ci --ignore-scripts --no-audit --no-fund --fetch-retries=1 \
+        --fetch-timeout=30000 --fetch-retry-mintimeout=500 --fetch-retry-maxtimeout=2000 2>&1 < /dev/null) ||
+        without "npm ci failed: $(printf '%s' "$log" | grep -m 1 -E 'npm (error|ERR!)' || echo 'not done after 180 seconds')"
     cp package-lock.json node_modules/.r1-lock
 fi
 node build.mjs "$out"

@@ -1,5 +1,5 @@
-/* ansi.c: bytes of a reply to bytes for a terminal (ansi.h).  At each place a mark is looked for; one
- * that may be cut waits for the next piece. */
+/* ansi.c: bytes of a reply to bytes for a terminal (ansi.h).  At each place a mark is looked for;
+ * one that may be cut waits for the next piece. */
 #include "base/ansi.h"
 
 #include <ctype.h>

@@ -18,7 +18,7 @@ UP = b"\x1b[A"
 
 
 class Terminal:
-    """The program at a terminal of its own; `text` is what it has written since the last `expect`."""
+    """The program at a terminal of its own; `text`: what it has written since `expect`."""
 
     def __init__(self, *args):
         self.text = b""
@@ -106,7 +106,8 @@ t.line(b"/save " + FOLDER.encode() + b"/a.json")
 t.expect(rb"Saved 2 messages.*> ")
 first = saved("a.json")
 check("a question and an answer", [m["role"] for m in first["messages"]] == ["user", "assistant"])
-check("the question", first["messages"][0]["content"] == "1 2 3" and first["messages"][1]["content"])
+check("the question", first["messages"][0]["content"] == "1 2 3")
+check("the answer", first["messages"][1]["content"])
 t.line(b"/again")
 t.expect(rb"\[ended after 12 tokens\].*> ")
 t.line(b"/save " + FOLDER.encode() + b"/b.json")

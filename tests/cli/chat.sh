@@ -5,14 +5,7 @@ PYTHON=${PYTHON:-python3}
 "$PYTHON" -c 'import pty' 2> /dev/null || { echo "skipped: there is no Python with pseudo terminals"; exit 77; }
 mkdir -p "$R1_HOME" "$TMP/model"
 cp tests/golden/model-a/*.json tests/golden/model-a/model.safetensors "$TMP/model/"
-# A template that opens the reasoning, as R1's does.
-"$PYTHON" - "$TMP/model/tokenizer_config.json" << 'E2' || exit 1
-import json, sys
-c = json.load(open(sys.argv[1]))
-c["chat_template"] = ("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
-                      "assistant:{% if add_generation_prompt %} <think>\n{% endif %}")
-json.dump(c, open(sys.argv[1], "w"))
-E2
+"$PYTHON" tests/cli/think_template.py "$TMP/model/tokenizer_config.json" || exit 1
 timeout 200 "$PYTHON" tests/cli/chat.py "$R1" "$TMP/model" "$TMP" > "$TMP/out" 2>&1 || fail "$(tail -c 2500 "$TMP/out")"
 # In a pipe there is no terminal: the bytes alone.
 printf '12 34' | "$R1" run "$TMP/model" --greedy -n 8 > "$TMP/piped" 2> "$TMP/err"

@@ -408,6 +408,32 @@ const tests = {
     },
 };
 
+/* The program itself, where the caller has started it: the page as it is embedded, a model that thinks
+ * and answers, and a store with a run. */
+if (process.env.R1_URL)
+    tests["the program itself"] = async () => {
+        const url = process.env.R1_URL, real = await browser.newPage();
+        const wrong = [];
+        real.on("pageerror", (e) => wrong.push(e.message));
+        real.on("console", (m) => m.type() === "error" && wrong.push(m.text()));
+        real.on("request", (r) => !r.url().startsWith(url) && wrong.push(`asked ${r.url()}`));
+        const response = await real.goto(url);
+        assert.match(response.headers()["content-security-policy"], /^default-src 'none'; script-src 'self';/);
+        await real.waitForFunction(() => document.querySelector(".model").value);
+        await real.evaluate(() => localStorage.setItem("r1.settings", '{"max_tokens": 40, "temperature": 0, "thinking_budget": 8}'));
+        await real.getByRole("textbox", { name: "Message" }).fill("12 34");
+        await real.keyboard.press("Enter");
+        await real.waitForFunction(() => document.querySelector(".message.assistant[aria-busy=false] .stats"));
+        assert.match(await real.locator(".thinking .label").innerText(), /^Thought · .* tokens?$/);
+        assert.match(await real.locator(".stats").innerText(), / tokens? · /);
+        assert.equal(await real.locator(".notice.error").count(), 0);
+        await real.goto(`${url}/runs`);
+        await real.waitForSelector(".charts canvas");
+        assert.equal(await real.locator(".run-head .status").innerText(), "done");
+        assert.deepEqual(wrong, []);
+        await real.close();
+    };
+
 let failed = 0;
 const only = process.env.ONLY;
 for (const [name, test] of Object.entries(tests)) {

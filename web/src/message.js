@@ -35,7 +35,8 @@ function votesBox(vote) {
         return null;
     classes.sort((a, b) => b.votes - a.votes);
     return h("figure", { class: "votes" },
-             h("figcaption", {}, `${vote.votes} of ${plural(vote.samples, "vote")}`),
+             h("figcaption", {}, vote.votes ? `${vote.votes} of ${plural(vote.samples, "vote")}`
+                                            : `No answer to vote on in ${plural(vote.samples, "sample")}`),
              classes.slice(0, 8).map((c) => h("div", { class: "vote" },
                 h("span", { class: "what" }, String(c.answer)),
                 h("meter", { min: 0, max: vote.samples, value: c.votes, "aria-label": `Votes for ${c.answer}` }),

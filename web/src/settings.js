@@ -87,7 +87,7 @@ export function settingsDialog(changed, ...actions) {
     } }, "Defaults");
     dialog.append(h("header", {}, h("h2", { id: "settings-title" }, "Settings"),
                     iconButton("close", "Close", () => dialog.close())),
-                  h("div", { class: "fields" },
+                  h("form", { class: "fields", onsubmit: (e) => e.preventDefault() },
                     h("div", { class: "wide" }, field("System message", "for new chats; R1 models want none", system)),
                     ...inputs,
                     field("Effort", "how much it thinks", choose("reasoning_effort", [
