@@ -12,7 +12,7 @@
 enum { MAX_FILES = 500, PATH = 4096 };
 
 typedef struct {
-    char file[PATH], url[PATH];
+    char file[PATH], url[PATH + 1];
     const char *type;
     uint64_t sum; /* of the bytes */
     long size, gzip_size;

@@ -146,6 +146,18 @@ kill -INT $pid 2> /dev/null
 wait $pid
 [ $? = 1 ] && grep -q 'interrupted' "$TMP/out" || fail "not interrupted: $(cat "$TMP/out")"
 
+# ---- At a terminal, what is missing is offered
+if "$PYTHON" -c 'import pty' 2> /dev/null; then
+    rm -rf "$models/u/tiny"
+    for no in n '' maybe; do
+        expect 1 'not in the cache.*|not pulled' "$PYTHON" tests/cli/offer.py "$no" "$R1" run u/tiny:Q8_0 -p 12 --raw -n 4
+        nothing_of u/tiny
+    done
+    expect 0 'Pull it now \([0-9.]+ kB\)' "$PYTHON" tests/cli/offer.py y "$R1" run u/tiny:Q8_0 -p 12 --raw -n 4
+    [ -f "$models/u/tiny/tiny-Q8_0.gguf" ] || fail "not pulled: $(cat "$TMP/out")"
+    expect 0 '' "$R1" pull u/tiny
+fi
+
 # ---- list, rm
 expect 0 ' u/tiny:tiny-Q8_0.gguf$' "$R1" list
 grep -qE ' x$' "$TMP/out" && grep -qE ' u/hf$' "$TMP/out" && grep -qE ' u/cut$' "$TMP/out" || fail "list: $(cat "$TMP/out")"
