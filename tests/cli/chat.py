@@ -13,7 +13,7 @@ import sys
 import time
 
 R1, MODEL, FOLDER = sys.argv[1:]
-LIMIT = 60  # seconds for anything, where the machine is busy
+LIMIT = 120  # seconds for anything, where the machine is busy
 UP = b"\x1b[A"
 
 

@@ -20,7 +20,7 @@ until R1_URL=$(grep -oE -m 1 'http://127.0.0.1:[0-9]+' "$TMP/served"); do
     kill -0 $server 2> /dev/null || { fail "r1 serve: $(cat "$TMP/served")"; break; }
 done
 export R1_URL
-timeout 300 node tests/web/browser.mjs "$WEB" "$TMP/shots" || fail "see above"
+timeout 600 node tests/web/browser.mjs "$WEB" "$TMP/shots" || fail "see above"
 kill -TERM $server
 wait $server || fail "r1 serve ended with $?"
 finish

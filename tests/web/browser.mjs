@@ -111,7 +111,7 @@ const browser = await chromium.launchPersistentContext(profile, {
     args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
            "--disable-component-update", "--disable-sync"],
 });
-browser.setDefaultTimeout(20000);
+browser.setDefaultTimeout(60000);
 
 const problems = []; /* what must never happen, wherever it does */
 function watch(page) {
