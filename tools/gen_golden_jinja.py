@@ -418,6 +418,25 @@ CASES = [
      "{{ -5|abs }} {{ j|abs }} {{ (-2.5)|abs }} {{ 2.5|round }} {{ 3.5|round }} "
      "{{ 2.675|round(2) }} {{ 2.1|round(0, 'ceil') }} {{ 2.99|round(1, 'floor') }} "
      "{{ 7|round }} {{ 1234.5678|round(precision=2) }}"),
+    ("percent",
+     "{{ '%s|%5s|%-5s|%.2s|%r' % (i, 'a\u4f60', 'b', u, s) }} {{ '%d%%' % 7 }} {{ '%05d|%+d|% d' % "
+     "(i, i, i) }} {{ '%x|%X|%o|%#x' % (255, 255, 8, 255) }} {{ '%e|%.3g|%5.1f|%g' % (f, f, f, 1e20) }}"
+     " {{ '%(b)s-%(c)5s' % d }} {{ '%c%c' % ('x', 20320) }} {{ '%s' % xs }} {{ '%s' % none }} "
+     "{{ '%d' % 2.9 }} {{ '%s' % (xs,) }}"),
+    ("percent: too few", "{{ '%s %s' % (1,) }}"),
+    ("percent: too many", "{{ '%s' % (1, 2) }}"),
+    ("percent: no place", "{{ 'a' % 1 }}"),
+    ("percent: not a number", "{{ '%d' % 'a' }}"),
+    ("percent: no letter", "{{ '%' % 1 }}"),
+    ("percent: no such name", "{{ '%(q)s' % d }}"),
+    ("format filter",
+     "{{ '%s, %s!'|format('a', i) }} {{ '%(x)s'|format(x=1) }} {{ '-'|format }} {{ 5|format }}"),
+    ("range prints",
+     "{{ range(4) }} {{ range(5, 0, -2) }} {{ range(2, 2) }} {{ range(9)[2:5] }}"),
+    ("sort by what is missing", "{{ xs|sort(attribute='k') }}"),
+    ("dictsort of what has no order", "{{ {'a': none, 'b': none}|dictsort(by='value') }}"),
+    ("a tuple of lists is no key", "{{ [(1, [2])]|unique|list }}"),
+    ("escaped", "{{ '<'|e is escaped }} {{ s is escaped }} {{ 1 is escaped }}"),
     ("indent",
      "{{ nl|indent }}|{{ nl|indent(2, true) }}|{{ nl|indent(2, blank=true) }}"
      "|{{ nl|indent('> ') }}|{{ 'a\\n'|indent(1) }}|{{ ''|indent(2, true) }}"

@@ -372,6 +372,10 @@ static r1_status latent_from_json(const json_t *obj, const char *subject, r1_con
                        "%s: n_routed_experts needs num_experts_per_tok and "
                        "moe_intermediate_size",
                        subject);
+    if (!c->n_experts) {
+        c->n_used = c->n_shared = c->d_expert = 0;
+        c->n_groups = c->used_groups = 1;
+    }
     R1_TRY(r1_json_num_opt(obj, subject, "routed_scaling_factor", 0, 1e6, &scale, err));
     R1_TRY(r1_json_bool_opt(obj, subject, "norm_topk_prob", &c->expert_norm, err));
     R1_TRY(expect_word(obj, subject, "scoring_func", "sigmoid", err));
@@ -498,16 +502,18 @@ static void add_latent(json_t *o, const r1_config *c)
         {"qk_nope_head_dim", c->nope_dim},
         {"qk_rope_head_dim", c->rope_dim},
         {"v_head_dim", c->v_dim},
-        {"n_routed_experts", c->n_experts},
+        {"first_k_dense_replace", c->n_experts ? c->dense_layers : c->n_layers},
+        {"moe_layer_freq", 1},
+        {"n_routed_experts", c->n_experts}, /* from here on where there are experts */
         {"num_experts_per_tok", c->n_used},
         {"n_shared_experts", c->n_shared},
         {"moe_intermediate_size", c->d_expert},
         {"n_group", c->n_groups},
         {"topk_group", c->used_groups},
-        {"first_k_dense_replace", c->dense_layers},
-        {"moe_layer_freq", 1},
     };
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+    enum { LATENT = 6 };
+    const size_t n = c->n_experts ? sizeof keys / sizeof keys[0] : LATENT;
+    for (size_t i = 0; i < n; i++)
         json_object_set_new(o, keys[i].name, json_integer(keys[i].value));
     json_object_set_new(o, "q_lora_rank", c->q_rank ? json_integer(c->q_rank) : json_null());
     json_object_set_new(o, "routed_scaling_factor", real(c->expert_scale));

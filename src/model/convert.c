@@ -109,15 +109,14 @@ static bool is_sensitive(const char *name, int layers)
 }
 
 /* As what a tensor of a GGUF is written. */
-static r1_dtype chosen(const r1_convert_type *type, const char *name, r1_tensor t, int layers,
-                       bool tied)
+static r1_dtype chosen(const r1_convert_type *type, const char *name, r1_tensor t, int layers)
 {
     if (t.dtype == R1_I32)
         return t.dtype;
     if (t.rank == 1 || strstr(name, "ffn_gate_inp")) /* a router decides between near scores */
         return R1_F32;
     r1_dtype as = type->most;
-    if (!strcmp(name, tied ? "token_embd.weight" : "output.weight"))
+    if (!strcmp(name, "token_embd.weight") || !strcmp(name, "output.weight"))
         as = type->head;
     else if (is_sensitive(name, layers))
         as = type->sensitive;
@@ -343,23 +342,14 @@ static r1_status prepare(job *j, r1_convert_result *result, r1_err *err)
 
 /* ---- What is read ------------------------------------------------------------------------ */
 
-static bool is_tied(const job *j)
-{
-    for (int i = 0; i < j->n; i++)
-        if (!strcmp(j->items[i].name, "output.weight"))
-            return false;
-    return true;
-}
-
 static void choose_types(job *j, const r1_convert_type *type)
 {
-    const bool tied = is_tied(j);
     int layers = 0, layer;
     for (int i = 0; i < j->n; i++)
         if (sscanf(j->items[i].name, "blk.%d.", &layer) == 1 && layer >= layers)
             layers = layer + 1;
     for (int i = 0; i < j->n; i++)
-        j->items[i].t.dtype = chosen(type, j->items[i].name, j->items[i].t, layers, tied);
+        j->items[i].t.dtype = chosen(type, j->items[i].name, j->items[i].t, layers);
 }
 
 /* The tensors of a GGUF as they are, whatever its family. */

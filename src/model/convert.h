@@ -13,7 +13,7 @@
 typedef struct {
     const char *name;   /* "Q4_K" */
     r1_dtype most;      /* all but */
-    r1_dtype head;      /* the output head, or the embedding where it is the head, and */
+    r1_dtype head;      /* the output head and the embedding, and */
     r1_dtype sensitive; /* values and down-projections of half of the layers */
     int file_type;      /* general.file_type */
 } r1_convert_type;

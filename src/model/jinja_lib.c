@@ -290,6 +290,9 @@ static r1_status fn_range(run *r, const call *c, val *out)
     R1_TRY(r1_jinja_value_seq(r, R1_JV_RANGE, n < 0 ? 0 : (size_t)n, out));
     for (int64_t i = 0; i < n; i++)
         out->seq->v[i] = r1_jinja_value_int(bound[0] + i * step);
+    int64_t *kept = r1_arena_alloc(&r->arena, sizeof bound);
+    memcpy(kept, bound, sizeof bound);
+    out->seq->bound = kept;
     return R1_OK;
 }
 
@@ -604,11 +607,24 @@ static r1_status merge_sort(run *r, keyed *v, keyed *scratch, size_t n, bool rev
     return R1_OK;
 }
 
-static r1_status sort(run *r, val v, val attribute, bool case_sensitive, bool reverse, val *out)
+/* Attributes are compared as lists of one: what is equal need not have an order. */
+static r1_status list_key(run *r, keyed *item)
+{
+    val list;
+    R1_TRY(r1_jinja_value_seq(r, R1_JV_LIST, 1, &list));
+    list.seq->v[0] = item->key;
+    item->key = list;
+    return R1_OK;
+}
+
+static r1_status sort(run *r, val v, val attribute, bool listed, bool case_sensitive,
+                      bool reverse, val *out)
 {
     keyed *items;
     size_t n;
     R1_TRY(keyed_items(r, v, attribute, case_sensitive, &items, &n));
+    for (size_t i = 0; i < n && listed; i++)
+        R1_TRY(list_key(r, &items[i]));
     R1_TRY(
         merge_sort(r, items, r1_arena_alloc(&r->arena, (n + 1) * sizeof *items), n, reverse));
     R1_TRY(r1_jinja_value_seq(r, R1_JV_LIST, n, out));
@@ -619,8 +635,8 @@ static r1_status sort(run *r, val v, val attribute, bool case_sensitive, bool re
 
 static r1_status f_sort(run *r, const call *c, val *out)
 {
-    return sort(r, c->self, c->a[2], r1_jinja_value_truth(c->a[1]),
-                r1_jinja_value_truth(c->a[0]), out);
+    return sort(r, c->self, c->a[2], !r1_jinja_lib_absent(c->a[2]),
+                r1_jinja_value_truth(c->a[1]), r1_jinja_value_truth(c->a[0]), out);
 }
 
 static r1_status f_dictsort(run *r, const call *c, val *out)
@@ -632,7 +648,7 @@ static r1_status f_dictsort(run *r, const call *c, val *out)
     bool by_value = r1_jinja_value_is(c->a[1], "value");
     if (!r1_jinja_lib_absent(c->a[1]) && !by_value && !r1_jinja_value_is(c->a[1], "key"))
         FAIL(r, "dictsort: by must be key or value");
-    return sort(r, pairs, r1_jinja_value_int(by_value), r1_jinja_value_truth(c->a[0]),
+    return sort(r, pairs, r1_jinja_value_int(by_value), false, r1_jinja_value_truth(c->a[0]),
                 r1_jinja_value_truth(c->a[2]), out);
 }
 
@@ -745,6 +761,25 @@ static r1_status f_join(run *r, const call *c, val *out)
     return r1_jinja_str_join(r, d, texts.seq, out);
 }
 
+/* Its arguments are those of `%`, by place or by name. */
+static r1_status f_format(run *r, const call *c, val *out)
+{
+    const args *in = c->in;
+    const r1_jinja_seq given = {.v = in->pos, .n = in->npos};
+    val format, v;
+    if (in->npos && in->nkw)
+        FAIL(r, "format takes arguments by place or by name, not both");
+    R1_TRY(r1_jinja_text_str(r, c->self, &format));
+    if (!in->nkw) {
+        R1_TRY(as_list(r, R1_JV_TUPLE, &given, &v));
+    } else {
+        R1_TRY(r1_jinja_value_dict(r, R1_JV_DICT, in->nkw, &v));
+        for (size_t i = 0; i < in->nkw; i++)
+            R1_TRY(r1_jinja_value_put(r, v.dict, in->names[i], in->kw[i]));
+    }
+    return r1_jinja_text_percent(r, format, v, out);
+}
+
 static r1_status f_attr(run *r, const call *c, val *out)
 {
     if (c->a[0].kind != R1_JV_STR)
@@ -843,6 +878,7 @@ static const r1_jinja_entry filters[] = {
     {"dictsort", f_dictsort, 0, 0, {"case_sensitive", "by", "reverse"}},
     {"first", f_end, FIRST, 0, {NULL}},
     {"float", f_float, 0, 0, {"default"}},
+    {"format", f_format, 0, -1, {NULL}},
     {"int", f_int, 0, 0, {"default", "base"}},
     {"items", f_items, 0, 0, {NULL}},
     {"join", f_join, 0, 0, {"d", "attribute"}},
@@ -885,6 +921,7 @@ typedef enum {
     IS_BOOLEAN,
     IS_CALLABLE,
     IS_DEFINED,
+    IS_ESCAPED,
     IS_FALSE,
     IS_FLOAT,
     IS_INTEGER,
@@ -924,6 +961,7 @@ static const struct {
     {"divisibleby", IS_DIVISIBLE, 0},
     {"eq", IS_COMPARED, R1_JO_EQ},
     {"equalto", IS_COMPARED, R1_JO_EQ},
+    {"escaped", IS_ESCAPED, 0},
     {"even", IS_EVEN, 0},
     {"false", IS_FALSE, 0},
     {"float", IS_FLOAT, 0},
@@ -961,6 +999,7 @@ static bool simple_test(test_kind kind, val v)
     case IS_BOOLEAN: return boolean;
     case IS_CALLABLE: return undefined || (v.kind >= R1_JV_MACRO && v.kind <= R1_JV_METHOD);
     case IS_DEFINED: return !undefined;
+    case IS_ESCAPED: return v.kind == R1_JV_STR && v.safe;
     case IS_FALSE: return boolean && !v.i;
     case IS_FLOAT: return v.kind == R1_JV_FLOAT;
     case IS_INTEGER: return v.kind == R1_JV_INT;

@@ -166,8 +166,13 @@ static void put_range(r1_buf *b, const r1_jinja_seq *seq)
 {
     int64_t first = seq->n ? seq->v[0].i : 0;
     int64_t step = seq->n > 1 ? seq->v[1].i - first : 1;
-    r1_buf_printf(b, "range(%lld, %lld", (long long)first,
-                  (long long)(seq->n ? seq->v[seq->n - 1].i + step : 0));
+    int64_t stop = seq->n ? seq->v[seq->n - 1].i + step : 0;
+    if (seq->bound) {
+        first = seq->bound[0];
+        stop = seq->bound[1];
+        step = seq->bound[2];
+    }
+    r1_buf_printf(b, "range(%lld, %lld", (long long)first, (long long)stop);
     if (step != 1)
         r1_buf_printf(b, ", %lld", (long long)step);
     r1_buf_putc(b, ')');
@@ -223,6 +228,181 @@ r1_status r1_jinja_text_str(run *r, val v, val *out)
     r1_buf b;
     r1_buf_init(&b, r->max_output);
     r1_status status = put_repr(r, &b, v);
+    if (status == R1_OK)
+        return r1_jinja_value_from_buf(r, &b, out);
+    r1_buf_release(&b);
+    return status;
+}
+
+/* ---- Formats with % ---------------------------------------------------------------------- */
+
+/* What stands between a '%' and its letter. */
+typedef struct {
+    bool left, plus, space, alternate, zero;
+    int width, precision; /* -1: none */
+} spec;
+
+enum { SPEC_MAX = 1000 }; /* of a width or precision */
+
+static const char *take_number(const char *s, const char *end, int *n)
+{
+    *n = 0;
+    for (; s < end && *s >= '0' && *s <= '9' && *n <= SPEC_MAX; s++)
+        *n = *n * 10 + (*s - '0');
+    return s;
+}
+
+static const char *take_spec(const char *s, const char *end, spec *p)
+{
+    *p = (spec){.width = -1, .precision = -1};
+    for (; s < end && strchr("-+ #0", *s) && *s; s++) {
+        p->left |= *s == '-';
+        p->plus |= *s == '+';
+        p->space |= *s == ' ';
+        p->alternate |= *s == '#';
+        p->zero |= *s == '0';
+    }
+    if (s < end && *s >= '1' && *s <= '9')
+        s = take_number(s, end, &p->width);
+    if (s < end && *s == '.')
+        s = take_number(s + 1, end, &p->precision);
+    return s;
+}
+
+/* The text of a number by C's printf, which knows these letters as Python does. */
+static r1_status put_number(run *r, r1_buf *b, const spec *p, char letter, val v)
+{
+    char format[32], text[SPEC_MAX + 400];
+    const bool whole = strchr("dixXo", letter) != NULL;
+    if (!r1_jinja_value_is_number(v) ||
+        (v.kind == R1_JV_FLOAT && whole && (!strchr("di", letter) || !(fabs(v.f) < 0x1p63))))
+        FAIL(r, "%%%c of %s, a number is expected", letter, r1_jinja_value_type(v));
+    const long long i = v.kind == R1_JV_FLOAT ? (whole ? (long long)v.f : 0) : v.i;
+    if ((letter == 'x' || letter == 'X' || letter == 'o') && i < 0)
+        FAIL(r, "%%%c of a negative number is not supported", letter);
+    R1_TRY(r1_jinja_value_charge(r, FLOAT_STEPS));
+    snprintf(format, sizeof format, "%%%s%s%s%s%s*.*%s%c", p->left ? "-" : "",
+             p->plus ? "+" : "", p->space ? " " : "", p->alternate ? "#" : "",
+             p->zero && !(whole && p->precision >= 0) ? "0" : "", whole ? "ll" : "", letter);
+    const int width = p->width < 0 ? 0 : p->width;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    if (whole)
+        snprintf(text, sizeof text, format, width, p->precision, i);
+    else
+        snprintf(text, sizeof text, format, width, p->precision, r1_jinja_value_number(v));
+#pragma GCC diagnostic pop
+    r1_buf_puts(b, text);
+    return R1_OK;
+}
+
+/* %s, %r and %c: counted in characters. */
+static r1_status put_text(run *r, r1_buf *b, const spec *p, char letter, val v)
+{
+    if (letter == 'r') {
+        r1_buf repr;
+        r1_buf_init(&repr, r->max_output);
+        const r1_status status = put_repr(r, &repr, v);
+        if (status != R1_OK) {
+            r1_buf_release(&repr);
+            return status;
+        }
+        R1_TRY(r1_jinja_value_from_buf(r, &repr, &v));
+    } else if (letter == 'c' && v.kind == R1_JV_INT && v.i >= 0 && v.i < 0x110000 &&
+               v.i >> 11 != 0x1b) {
+        char *s;
+        R1_TRY(r1_jinja_value_string(r, 4, &s, &v));
+        const utf8proc_ssize_t n =
+            utf8proc_encode_char((utf8proc_int32_t)v.i, (utf8proc_uint8_t *)s);
+        v.n = (size_t)n;
+    } else if (letter == 'c' && (v.kind != R1_JV_STR || r1_jinja_value_chars(v.s, v.n) != 1)) {
+        FAIL(r, "%%c of %s, one character is expected", r1_jinja_value_type(v));
+    }
+    R1_TRY(r1_jinja_text_str(r, v, &v));
+    R1_TRY(r1_jinja_value_charge(r, v.n / R1_JINJA_CHARS + (size_t)(p->width + 1) / 8));
+    size_t n = 0, chars = 0;
+    while (n < v.n && (letter == 'c' || p->precision < 0 || chars < (size_t)p->precision)) {
+        n += r1_jinja_value_char(v.s[n]);
+        chars++;
+    }
+    for (size_t i = chars; !p->left && p->width > 0 && i < (size_t)p->width; i++)
+        r1_buf_putc(b, ' ');
+    r1_buf_append(b, v.s, n);
+    for (size_t i = chars; p->left && p->width > 0 && i < (size_t)p->width; i++)
+        r1_buf_putc(b, ' ');
+    return R1_OK;
+}
+
+/* The next argument, or the one that (name) calls; *next counts those by place. */
+static r1_status percent_argument(run *r, val v, const char *name, size_t n, size_t *next,
+                                  val *out)
+{
+    if (name) {
+        val *found = NULL;
+        if (v.kind != R1_JV_DICT)
+            FAIL(r, "%%(%.*s) needs a dictionary", (int)(n < 60 ? n : 60), name);
+        R1_TRY(
+            r1_jinja_value_get(r, v.dict, (val){.kind = R1_JV_STR, .s = name, .n = n}, &found));
+        if (!found)
+            FAIL(r, "%% has no argument '%.*s'", (int)(n < 60 ? n : 60), name);
+        *out = *found;
+        return R1_OK;
+    }
+    const bool many = v.kind == R1_JV_TUPLE;
+    if (*next >= (many ? v.seq->n : 1))
+        FAIL(r, "%% needs more arguments than the %zu given", *next);
+    *out = many ? v.seq->v[*next] : v;
+    ++*next;
+    return R1_OK;
+}
+
+static r1_status percent_into(run *r, val format, val v, r1_buf *b)
+{
+    const char *s = format.s, *const end = format.s + format.n;
+    size_t next = 0;
+    R1_TRY(r1_jinja_value_charge(r, format.n / R1_JINJA_CHARS));
+    while (s < end) {
+        const char *at = memchr(s, '%', (size_t)(end - s)), *name = NULL;
+        r1_buf_append(b, s, (size_t)((at ? at : end) - s));
+        if (!at)
+            break;
+        s = at + 1;
+        size_t n = 0;
+        if (s < end && *s == '(') {
+            name = s + 1;
+            const char *close = memchr(name, ')', (size_t)(end - name));
+            if (!close)
+                FAIL(r, "%%( without a closing parenthesis");
+            n = (size_t)(close - name);
+            s = close + 1;
+        }
+        spec p;
+        s = take_spec(s, end, &p);
+        if (s >= end || p.width > SPEC_MAX || p.precision > SPEC_MAX)
+            FAIL(r, "%% without a letter, or with a width beyond %d", SPEC_MAX);
+        const char letter = *s++;
+        val one;
+        if (letter == '%') {
+            r1_buf_putc(b, '%');
+            continue;
+        }
+        if (!letter || !strchr("srcdifFeEgGxXo", letter))
+            FAIL(r, "%%%c is not supported; there are: s r c d i f e g x o",
+                 letter > ' ' && letter < 0x7f ? letter : '?');
+        R1_TRY(percent_argument(r, v, name, n, &next, &one));
+        R1_TRY(strchr("src", letter) ? put_text(r, b, &p, letter, one)
+                                     : put_number(r, b, &p, letter, one));
+    }
+    if (v.kind == R1_JV_TUPLE ? next < v.seq->n : !next && v.kind != R1_JV_DICT)
+        FAIL(r, "%% is given more arguments than its text has places for");
+    return R1_OK;
+}
+
+r1_status r1_jinja_text_percent(run *r, val format, val v, val *out)
+{
+    r1_buf b;
+    r1_buf_init(&b, r->max_output);
+    const r1_status status = percent_into(r, format, v, &b);
     if (status == R1_OK)
         return r1_jinja_value_from_buf(r, &b, out);
     r1_buf_release(&b);

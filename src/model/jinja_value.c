@@ -203,12 +203,25 @@ r1_status r1_jinja_value_from_json(run *r, const json_t *j, val *out)
 
 /* ---- Dictionaries ------------------------------------------------------------------------ */
 
+/* Lists and dictionaries cannot be keys, and neither can a tuple that holds one. */
+static r1_status check_key(run *r, val key)
+{
+    if (key.kind == R1_JV_LIST || key.kind == R1_JV_DICT || key.kind == R1_JV_NAMESPACE)
+        FAIL(r, "a %s cannot be a key", r1_jinja_value_type(key));
+    if (key.kind != R1_JV_TUPLE)
+        return R1_OK;
+    R1_TRY(r1_jinja_value_deeper(r));
+    for (size_t i = 0; i < key.seq->n; i++)
+        R1_TRY(check_key(r, key.seq->v[i]));
+    r->depth--;
+    return R1_OK;
+}
+
 r1_status r1_jinja_value_get(run *r, const r1_jinja_dict *d, val key, val **found)
 {
     R1_TRY(r1_jinja_value_charge(r, d->n / 8));
     *found = NULL;
-    if (key.kind == R1_JV_LIST || key.kind == R1_JV_DICT || key.kind == R1_JV_NAMESPACE)
-        FAIL(r, "a %s cannot be a key", r1_jinja_value_type(key));
+    R1_TRY(check_key(r, key));
     for (size_t i = 0; i < d->n && !*found; i++) {
         const val *k = &d->keys[i];
         bool same;
@@ -609,7 +622,7 @@ r1_status r1_jinja_value_binary(run *r, r1_jinja_op op, val a, val b, val *out)
     if (op == R1_JO_MUL && is_int(a) && is_repeatable(b))
         return repeat(r, b, a.i, out);
     if (op == R1_JO_MOD && a.kind == R1_JV_STR)
-        LIMIT(r, "'%%' of a string is not supported");
+        return r1_jinja_text_percent(r, a, b, out);
     return bad_operands(r, names[op], a, b);
 }
 

@@ -40,8 +40,9 @@ typedef struct r1_jinja_val r1_jinja_val;
 typedef struct {
     r1_jinja_val *v;
     size_t n;
-    const char *repr; /* of a view: "dict_keys" ... */
-    bool spent;       /* of a generator: iterated already */
+    const char *repr;     /* of a view: "dict_keys" ... */
+    const int64_t *bound; /* of range(): start, stop, step; NULL: of a slice of one */
+    bool spent;           /* of a generator: iterated already */
 } r1_jinja_seq;
 
 typedef struct {
@@ -166,6 +167,11 @@ size_t r1_jinja_value_chars(const char *s, size_t n);
 /* ---- Text: jinja_text.c ------------------------------------------------------------------ */
 /* str(v) as a string value. */
 r1_status r1_jinja_text_str(r1_jinja_run *r, r1_jinja_val v, r1_jinja_val *out);
+
+/* format % v as Python has it: s, r, d, i, f, e, g, x, o and c with flags, width and precision,
+ * and names in parentheses; v: a tuple of arguments, a dictionary, or the only argument. */
+r1_status r1_jinja_text_percent(r1_jinja_run *r, r1_jinja_val format, r1_jinja_val v,
+                                r1_jinja_val *out);
 
 typedef struct {
     r1_jinja_val indent; /* None, a number of spaces or a string */

@@ -327,12 +327,12 @@ static void heads_and_sensitive_layers_are_kept_higher(void **state)
     } cases[] = {
         {"F16", "", R1_F16, R1_F16, R1_F16, R1_F16, R1_F16, R1_F16, R1_F16, 1},
         {"Q8_0", "", R1_Q8_0, R1_Q8_0, R1_Q8_0, R1_Q8_0, R1_Q8_0, R1_Q8_0, R1_Q8_0, 7},
-        {"Q4_0", "", R1_Q4_0, R1_Q6_K, R1_Q4_0, R1_Q4_0, R1_Q4_0, R1_Q4_0, R1_Q4_0, 2},
+        {"Q4_0", "", R1_Q6_K, R1_Q6_K, R1_Q4_0, R1_Q4_0, R1_Q4_0, R1_Q4_0, R1_Q4_0, 2},
         {"Q4_0", ", \"tie_word_embeddings\": true", R1_Q6_K, R1_Q6_K, R1_Q4_0, R1_Q4_0, R1_Q4_0,
          R1_Q4_0, R1_Q4_0, 2},
-        {"Q4_K", "", R1_Q4_K, R1_Q6_K, R1_Q4_K, R1_Q6_K, R1_Q4_K, R1_Q8_0, R1_Q5_0, 15},
-        {"Q5_K", "", R1_Q5_K, R1_Q6_K, R1_Q5_K, R1_Q6_K, R1_Q5_K, R1_Q8_0, R1_Q5_1, 17},
-        {"Q3_K", "", R1_Q3_K, R1_Q6_K, R1_Q3_K, R1_Q5_K, R1_Q3_K, R1_Q5_1, R1_IQ4_NL, 12},
+        {"Q4_K", "", R1_Q6_K, R1_Q6_K, R1_Q4_K, R1_Q6_K, R1_Q4_K, R1_Q8_0, R1_Q5_0, 15},
+        {"Q5_K", "", R1_Q6_K, R1_Q6_K, R1_Q5_K, R1_Q6_K, R1_Q5_K, R1_Q8_0, R1_Q5_1, 17},
+        {"Q3_K", "", R1_Q6_K, R1_Q6_K, R1_Q3_K, R1_Q5_K, R1_Q3_K, R1_Q5_1, R1_IQ4_NL, 12},
         {"Q6_K", "", R1_Q6_K, R1_Q6_K, R1_Q6_K, R1_Q6_K, R1_Q6_K, R1_Q8_0, R1_Q8_0, 18},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
