@@ -310,11 +310,10 @@ static r1_status put_text(run *r, r1_buf *b, const spec *p, char letter, val v)
         R1_TRY(r1_jinja_value_from_buf(r, &repr, &v));
     } else if (letter == 'c' && v.kind == R1_JV_INT && v.i >= 0 && v.i < 0x110000 &&
                v.i >> 11 != 0x1b) {
+        const utf8proc_int32_t cp = (utf8proc_int32_t)v.i;
         char *s;
         R1_TRY(r1_jinja_value_string(r, 4, &s, &v));
-        const utf8proc_ssize_t n =
-            utf8proc_encode_char((utf8proc_int32_t)v.i, (utf8proc_uint8_t *)s);
-        v.n = (size_t)n;
+        v.n = (size_t)utf8proc_encode_char(cp, (utf8proc_uint8_t *)s);
     } else if (letter == 'c' && (v.kind != R1_JV_STR || r1_jinja_value_chars(v.s, v.n) != 1)) {
         FAIL(r, "%%c of %s, one character is expected", r1_jinja_value_type(v));
     }
