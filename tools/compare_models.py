@@ -57,8 +57,8 @@ def shape(rng, family):
     """Keywords of the configuration, and its class's name."""
     wide = rng.random() < 0.3  # rows of whole blocks of 256
     width = 256 if wide else rng.choice([32, 64, 96, 160])
-    c = dict(num_hidden_layers=rng.randrange(1, 5), hidden_size=width, bos_token_id=0, eos_token_id=0,
-             intermediate_size=256 if wide else rng.choice([32, 64, 96, 224]),
+    c = dict(num_hidden_layers=rng.randrange(1, 5), hidden_size=width, bos_token_id=0,
+             eos_token_id=0, intermediate_size=256 if wide else rng.choice([32, 64, 96, 224]),
              vocab_size=rng.choice([61, 64, 90]), max_position_embeddings=512,
              rms_norm_eps=rng.choice([1e-5, 1e-6]), tie_word_embeddings=rng.random() < 0.4)
     theta = rng.choice([1e4, 5e5, 1e6])
@@ -84,7 +84,8 @@ def shape(rng, family):
         return "DeepseekV3", c
     kv = rng.choice([1, 2, 3])
     heads = kv * rng.choice([1, 2, 4])
-    c |= dict(num_key_value_heads=kv, num_attention_heads=heads, hidden_size=-(-width // heads) * heads)
+    c |= dict(num_key_value_heads=kv, num_attention_heads=heads,
+              hidden_size=-(-width // heads) * heads)
     if family == "llama":
         c |= dict(attention_bias=rng.random() < 0.3, head_dim=rng.choice([8, 16, 32, 64]),
                   rope_parameters=rope(rng, rng.choice(["default", "linear", "llama3", "yarn"]),
@@ -97,7 +98,8 @@ def shape(rng, family):
 
 def make(rng, family, out):
     prefix, options = shape(rng, family)
-    cfg = getattr(transformers, prefix + "Config")(architectures=[prefix + "ForCausalLM"], **options)
+    cfg = getattr(transformers, prefix + "Config")(architectures=[prefix + "ForCausalLM"],
+                                                   **options)
     model = golden.make_weights(cfg, rng.randrange(1 << 30))
     dtype = rng.choice([torch.float32, torch.float32, torch.bfloat16, torch.float16])
     shard = rng.choice(["5GB", "60KB", "20KB"])
@@ -187,7 +189,8 @@ def dequantised(path, like, out):
         elif part == "attn_k_b":
             v = tensors[name.replace("attn_k_b", "attn_v_b")]
             both = torch.cat([t.transpose(1, 2), v], 1)
-            w[layer + "self_attn.kv_b_proj.weight"] = both.reshape(-1, cfg.kv_lora_rank).contiguous()
+            both = both.reshape(-1, cfg.kv_lora_rank).contiguous()
+            w[layer + "self_attn.kv_b_proj.weight"] = both
         elif part.endswith("_exps"):
             for e, one in enumerate(t):
                 w[f"{layer}mlp.experts.{e}.{part[4:-5]}_proj.weight"] = one.clone()
@@ -231,8 +234,8 @@ def check(r1, rng, family, folder, quantised):
     same("gguf", peer, folder / "m.gguf")
     expect("greedy gguf", greedy(peer, r1, folder / "m.gguf", rng.randrange(4), tokens), LIMIT)
     if llama_cpp and llama_knows(cfg):
-        off = torch.cat([(chosen(lp, ids) - chosen(of_transformers(peer, ids), ids)).abs() for lp, ids
-                         in zip(of_llama(folder / "m.gguf", sequences), sequences)])
+        off = torch.cat([(chosen(lp, ids) - chosen(of_transformers(peer, ids), ids)).abs()
+                         for lp, ids in zip(of_llama(folder / "m.gguf", sequences), sequences)])
         expect("llama.cpp, median", off.median().item(), LIMIT_LLAMA)
         expect("llama.cpp, largest", off.quantile(0.95).item(), 5 * LIMIT_LLAMA)
     run(r1, "convert", folder / "m.gguf", folder / "back", "--shard", 1)

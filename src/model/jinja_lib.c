@@ -1039,8 +1039,9 @@ r1_status r1_jinja_lib_test(run *r, val name, val v, const args *in, bool *out)
              kind >= IS_DIVISIBLE, in->npos + in->nkw);
     if (kind == IS_LOWER || kind == IS_UPPER) {
         R1_TRY(r1_jinja_text_str(r, v, &v));
+        R1_TRY(r1_jinja_value_charge(r, v.n));
         *out = r1_jinja_str_is_case(v, kind == IS_UPPER);
-        return r1_jinja_value_charge(r, v.n / 8);
+        return R1_OK;
     }
     if (kind < IS_EVEN) {
         *out = simple_test(kind, v);

@@ -384,7 +384,7 @@ static bool starts_word(const char *s)
 static r1_status recase(run *r, val s, int how, val *out)
 {
     r1_buf b;
-    R1_TRY(r1_jinja_value_charge(r, s.n / 2));
+    R1_TRY(r1_jinja_value_charge(r, s.n));
     r1_buf_init(&b, r->max_output);
     bool start = true; /* of what begins with a capital */
     for (size_t at = 0; at < s.n;) {
@@ -450,19 +450,21 @@ static r1_status str_isall(run *r, const call *c, val *out)
 {
     const val s = c->self;
     bool all = s.n > 0;
+    R1_TRY(r1_jinja_value_charge(r, s.n));
     for (size_t at = 0; at < s.n && all; at += r1_jinja_value_char(s.s[at])) {
         utf8proc_int32_t cp = decode(s.s + at, s.n - at);
         all = ((c->how & ALPHA) && is_letter(cp)) || ((c->how & DIGIT) && is_digit(cp)) ||
               ((c->how & SPACE) && r1_jinja_lex_space(s.s + at, s.n - at) > 0);
     }
     *out = r1_jinja_value_bool(all);
-    return r1_jinja_value_charge(r, s.n / 4);
+    return R1_OK;
 }
 
 static r1_status str_iscase(run *r, const call *c, val *out)
 {
+    R1_TRY(r1_jinja_value_charge(r, c->self.n));
     *out = r1_jinja_value_bool(r1_jinja_str_is_case(c->self, c->how == UPPER));
-    return r1_jinja_value_charge(r, c->self.n / 4);
+    return R1_OK;
 }
 
 /* ---- Join and numbers -------------------------------------------------------------------- */

@@ -575,8 +575,11 @@ static r1_status repeat(run *r, val v, int64_t times, val *out)
     if (v.kind == R1_JV_STR) {
         char *s;
         R1_TRY(r1_jinja_value_string(r, total, &s, out));
-        for (size_t i = 0; i < total; i += n)
-            memcpy(s + i, v.s, n);
+        /* Each copy doubles what is there. */
+        for (size_t done = 0, size = n; done < total; done += size) {
+            size = done ? (done < total - done ? done : total - done) : n;
+            memcpy(s + done, done ? s : v.s, size);
+        }
         out->safe = v.safe;
     } else {
         R1_TRY(r1_jinja_value_seq(r, v.kind, total, out));
