@@ -63,7 +63,7 @@ print(round(1000 * sum(lp) / len(lp)))' "$TMP/out"
 }
 before=$(mean $deepseek) after=$(mean "$TMP/sft")
 [ "$after" -gt $((before + 500)) ] || fail "SFT: $before, then $after thousandths of a nat a token"
-echo '{"prompt": "the quick", "answer": "10", "verifier": "length"}' > "$TMP/grpo.jsonl"
+echo '{"prompt": "the quick", "answer": {"bytes": 10}, "verifier": "length"}' > "$TMP/grpo.jsonl"
 expect 0 '^step 2/2' "$R1" grpo model="$TMP/sft" data="$TMP/grpo.jsonl" output="$TMP/grpo" steps=2 \
     prompts=2 num_generations=4 max_completion_length=12 learning_rate=1e-3 compute=f32
 lp grpo "$TMP/grpo"
