@@ -48,7 +48,7 @@ for family in a b bias qwen2 qwen2-yarn deepseek deepseek-plain deepseek-fp8; do
     rm -rf "$TMP/back" "$TMP"/*.gguf
 done
 
-# Latent attention, router and experts learn: twice the same text is known better afterwards.
+# Latent attention, router and experts learn: a text is known better afterwards.
 deepseek=$golden/model-deepseek
 for i in {1..8}; do
     echo '{"prompt": "the quick", "completion": " brown fox jumps over the lazy dog"}'
