@@ -317,7 +317,7 @@ typedef struct {
         int problem;
     } * heads; /* [n] in the order of problems */
     int n, room, at;
-    r1_buf samples, scores, tokens;
+    r1_buf samples, scores, tokens, ends;
     int problem; /* whose samples these are; -1 = none yet */
 } exporting;
 
@@ -346,11 +346,13 @@ static void put_export_line(exporting *x)
     while (x->at < x->n && x->heads[x->at].problem < x->problem)
         x->at++;
     if (x->problem >= 0 && x->at < x->n && x->heads[x->at].problem == x->problem)
-        printf("%s, \"samples\": [%s], \"score\": [%s], \"tokens\": [%s]}\n",
-               x->heads[x->at].text, x->samples.data, x->scores.data, x->tokens.data);
+        printf("%s, \"samples\": [%s], \"score\": [%s], \"tokens\": [%s], \"finish\": [%s]}\n",
+               x->heads[x->at].text, x->samples.data, x->scores.data, x->tokens.data,
+               x->ends.data);
     r1_buf_reset(&x->samples);
     r1_buf_reset(&x->scores);
     r1_buf_reset(&x->tokens);
+    r1_buf_reset(&x->ends);
 }
 
 static bool on_export_sample(void *ud, const r1_store_answer *a)
@@ -364,6 +366,8 @@ static bool on_export_sample(void *ud, const r1_store_answer *a)
     r1_json_quote(&x->samples, a->completion, a->completion_len);
     r1_buf_printf(&x->scores, "%s%s", comma, a->correct ? "true" : "false");
     r1_buf_printf(&x->tokens, "%s%d", comma, a->tokens);
+    r1_buf_printf(&x->ends, "%s\"%s\"", comma,
+                  strcmp(a->finish, "stop") == 0 ? "stop" : "length");
     return true;
 }
 
@@ -376,6 +380,7 @@ static r1_status export_eval(r1_store *s, const options *v, const int64_t *ids, 
     r1_buf_init(&x.samples, 0);
     r1_buf_init(&x.scores, 0);
     r1_buf_init(&x.tokens, 0);
+    r1_buf_init(&x.ends, 0);
     r1_status status = r1_store_eval_problems(s, ids[0], on_export_problem, &x, err);
     if (status == R1_OK)
         status = r1_store_eval_samples(s, ids[0], -1, on_export_sample, &x, err);
@@ -390,6 +395,7 @@ static r1_status export_eval(r1_store *s, const options *v, const int64_t *ids, 
     r1_buf_release(&x.samples);
     r1_buf_release(&x.scores);
     r1_buf_release(&x.tokens);
+    r1_buf_release(&x.ends);
     return status;
 }
 

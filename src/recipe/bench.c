@@ -517,7 +517,11 @@ static r1_status make_spec(const r1_bench *b, const view *s, json_t **out, r1_er
         return R1_OK;
     }
     switch ((r1_bench_gold)b->info.gold) {
-    case R1_BENCH_TEXT: *out = answer ? text_of(answer) : NULL; break;
+    case R1_BENCH_TEXT:
+        *out = json_is_object(answer) || json_is_array(answer) ? json_deep_copy(answer)
+               : answer                                        ? text_of(answer)
+                                                               : NULL;
+        break;
     case R1_BENCH_HASHES:
         *out = json_is_string(answer) ? after_hashes(json_string_value(answer)) : NULL;
         break;

@@ -20,7 +20,7 @@
  *     "system"             a system message; there is none by default
  *     "verifier"           a name of the verifier table
  *     "gold"               how the verifier's specification comes about:
- *                          "text"    the answer
+ *                          "text"    the answer as text; an object or a list as it is
  *                          "hashes"  the answer's text after the last "####", commas removed
  *                          "json"    the answer's value as it is
  *                          "row"     the whole row (LiveCodeBench, HumanEval)

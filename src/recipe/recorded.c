@@ -12,6 +12,7 @@ static const char *const completion_fields[] = {"samples",  "completions", "resp
                                                 "code",     "completion",  NULL};
 static const char *const score_fields[] = {"score", "scores", "correct", NULL};
 static const char *const token_fields[] = {"tokens", "lengths", NULL};
+static const char *const finish_fields[] = {"finish", "finish_reason", NULL};
 static const char *const id_fields[] = {"id", "idx", "unique_id", "task_id", NULL};
 static const char *const question_fields[] = {"question", "problem", "prompt", NULL};
 
@@ -38,12 +39,12 @@ static json_t *first_of(const json_t *obj, const char *const *names)
     return NULL;
 }
 
-/* Completion j of a row: its only text, or an element of the list; NULL past the last. */
-static const json_t *completion_of(const json_t *obj, size_t j)
+/* What a row says of its completion j: its only value, or an element of the list; NULL past the
+ * last. */
+static const json_t *value_of(const json_t *obj, const char *const *names, int j)
 {
-    const json_t *v = first_of(obj, completion_fields);
-    v = json_is_array(v) ? json_array_get(v, j) : j == 0 ? v : NULL;
-    return json_is_string(v) ? v : NULL;
+    const json_t *v = first_of(obj, names);
+    return json_is_array(v) ? json_array_get(v, (size_t)j) : j == 0 ? v : NULL;
 }
 
 static size_t count_of(const json_t *obj)
@@ -194,15 +195,15 @@ static r1_status deliver(r1_measure *m, const r1_recorded *r, int i, int first, 
 {
     json_t *obj;
     R1_TRY(r1_table_row(r->table, i, &obj, err));
-    const json_t *tokens = first_of(obj, token_fields);
     for (int j = first; j < first + n; j++) {
-        const json_t *text = completion_of(obj, (size_t)j);
-        const json_t *length =
-            json_is_array(tokens) ? json_array_get(tokens, (size_t)j) : tokens;
-        if (text)
-            r1_measure_deliver(
-                m, r->rows[i].problem, j, json_string_value(text), json_string_length(text),
-                json_is_integer(length) ? (int)json_integer_value(length) : -1, "stop");
+        const json_t *text = value_of(obj, completion_fields, j);
+        const json_t *tokens = value_of(obj, token_fields, j);
+        const char *finish = json_string_value(value_of(obj, finish_fields, j));
+        if (json_is_string(text))
+            r1_measure_deliver(m, r->rows[i].problem, j, json_string_value(text),
+                               json_string_length(text),
+                               json_is_integer(tokens) ? (int)json_integer_value(tokens) : -1,
+                               finish && strcmp(finish, "stop") != 0 ? "length" : "stop");
     }
     json_decref(obj);
     return R1_OK;

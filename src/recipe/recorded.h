@@ -6,6 +6,7 @@
  *                   a list of texts or one text
  *     their scores  score, scores, correct: what the other tool said, for comparison
  *     tokens        tokens, lengths: a list of numbers
+ *     their ends    finish, finish_reason: a list of "stop" or "length"
  *     question, answer, id as in the benchmark's description. */
 #ifndef R1_RECORDED_H
 #define R1_RECORDED_H
