@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Evaluate one model on a benchmark twice, by r1 and by a plain loop over transformers, and compare.
+"""Evaluate one model on a benchmark twice, by r1 and by a loop over transformers, and compare.
 
     python3 tools/compare_eval.py --model smollm2 --bench gsm8k --data DIR -n 50 -k 4
 

@@ -24,7 +24,7 @@ typedef struct {
     r1_store *store;
     r1_model *m; /* our engine's */
     r1_engine *e;
-    char identity[17]; /* of m */
+    char identity[4096]; /* of the model or of the recorded file */
     r1_recorded *recorded;
     int recorded_k;
     r1_score scores[MAX_BENCHES];
@@ -53,9 +53,7 @@ static r1_measure_options settings(session *s, const r1_bench *bench, const char
     int samples = v->samples ? v->samples : s->recorded ? s->recorded_k : info->samples;
     return (r1_measure_options){
         .model = s->model,
-        .identity = v->recorded   ? v->recorded
-                    : v->endpoint ? v->endpoint
-                                  : s->identity,
+        .identity = s->identity,
         .source = source_of(v),
         .word = word,
         .data_dir = v->data,
@@ -128,12 +126,12 @@ static r1_status run_bench(session *s, const r1_bench *bench, const char *word, 
     r1_measure *m;
     const r1_measure_options o = settings(s, bench, word);
     s->name = r1_bench_about(bench)->name;
+    s->shown = (r1_cmd_eval_progress){0};
     R1_TRY(r1_measure_open(s->store, bench, &o, &m, err));
     int64_t id = r1_measure_id(m);
     r1_measure_progress at = r1_measure_at(m);
     tell_beginning(m, &at);
     r1_status status = sample(s, m, own_rows, err);
-    s->shown.any = s->shown.any && status != R1_OK;
     status = r1_measure_close(m, status, err);
     r1_cmd_eval_tell_end(&s->shown);
     if (status == R1_ECANCELED)
@@ -175,10 +173,16 @@ static r1_status open_session(session *s, r1_err *err)
 {
     const options *v = s->v;
     R1_TRY(r1_store_open(v->store, &s->store, err));
-    if (v->recorded)
-        return r1_recorded_open(v->recorded, &s->recorded, &s->recorded_k, err);
-    if (v->endpoint)
+    if (v->recorded) {
+        R1_TRY(r1_recorded_open(v->recorded, &s->recorded, &s->recorded_k, err));
+        snprintf(s->identity, sizeof s->identity, "%016llx",
+                 (unsigned long long)r1_recorded_hash(s->recorded));
         return R1_OK;
+    }
+    if (v->endpoint) {
+        snprintf(s->identity, sizeof s->identity, "%s %s", v->endpoint, s->model);
+        return R1_OK;
+    }
     R1_TRY(r1_cmd_open_model(s->model, v->threads, v->compute, &s->m, err));
     r1_measure_fingerprint(s->m, s->identity);
     r1_engine_options o = r1_engine_default(s->m);

@@ -305,6 +305,7 @@ static r1_status remove_eval(r1_store *s, const options *v, const int64_t *ids, 
     (void)v;
     for (int i = 0; i < n; i++)
         R1_TRY(r1_store_eval_remove(s, ids[i], err));
+    fprintf(stderr, "r1: %d evaluation%s removed\n", n, n > 1 ? "s" : "");
     return R1_OK;
 }
 

@@ -48,6 +48,7 @@ struct r1_measure {
     item queue[QUEUE]; /* a ring */
     int first, waiting;
     bool closing;
+    bool dropped; /* a verdict, because of an interrupt */
     r1_measure_progress at;
     r1_err failure; /* the first of a thread */
     pthread_t threads[MAX_JUDGES];
@@ -98,6 +99,13 @@ static r1_status judge(r1_measure *m, const item *x, r1_err *err)
     r1_verdict v = r1_bench_verifier(m->bench)->judge(spec, x->text, x->len,
                                                       strcmp(x->finish, "stop") == 0);
     json_decref(spec);
+    /* An interrupt also ends programs under test: such a failure says nothing about them. */
+    if (r1_os_interrupted() && v.formatted && !v.correct && !v.answer[0]) {
+        pthread_mutex_lock(&m->mutex);
+        m->dropped = true;
+        pthread_mutex_unlock(&m->mutex);
+        return R1_OK;
+    }
     const r1_store_answer a = {.problem = x->problem,
                                .sample = x->sample,
                                .completion = x->text,
@@ -209,6 +217,7 @@ static json_t *dependence(const r1_bench *bench, const r1_measure_options *o)
     set_text(v, "benchmark", r1_bench_about(bench)->name);
     set_text(v, "prompts", hash);
     set_text(v, "system", r1_bench_about(bench)->system);
+    set_text(v, "verifier", r1_bench_about(bench)->verifier);
     set_text(v, "identity", o->identity);
     set_text(v, "source", o->source);
     set_text(v, "template", o->template);
@@ -243,7 +252,6 @@ static char *config_of(const r1_bench *bench, const r1_measure_options *o)
     set_text(v, "data_dir", o->data_dir);
     set_text(v, "from", o->from);
     set_text(v, "to", o->to);
-    set_text(v, "verifier", r1_bench_about(bench)->verifier);
     set_text(v, "prompt", r1_bench_about(bench)->prompt);
     json_object_set_new(v, "limit", json_integer(o->limit));
     return compact(v);
@@ -424,6 +432,8 @@ r1_status r1_measure_close(r1_measure *m, r1_status outcome, r1_err *err)
     stop_judges(m);
     if (outcome == R1_OK)
         outcome = r1_measure_report(m, err);
+    if (outcome == R1_OK && m->dropped)
+        outcome = r1_fail(err, R1_ECANCELED, "interrupted");
     const char *status = outcome == R1_OK          ? "done"
                          : outcome == R1_ECANCELED ? "interrupted"
                                                    : "failed";
@@ -634,7 +644,7 @@ r1_status r1_measure_engine(r1_measure *m, r1_engine *e, r1_model *model,
     return status;
 }
 
-void r1_measure_fingerprint(const r1_model *model, char out[17])
+void r1_measure_fingerprint(const r1_model *model, char *out)
 {
     uint64_t h = 0xCBF29CE484222325u; /* FNV-1a */
     for (int i = 0; i < model->n_params; i++) {

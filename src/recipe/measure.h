@@ -93,7 +93,7 @@ r1_status r1_measure_engine(r1_measure *m, r1_engine *e, r1_model *model,
                             const r1_measure_engine_options *o, r1_err *err);
 
 /* A fingerprint of a model's weights and shape, 16 hexadecimal digits. */
-void r1_measure_fingerprint(const r1_model *model, char out[17]);
+void r1_measure_fingerprint(const r1_model *model, char *out /* [17] */);
 
 /* The messages of a question, for chat templates and endpoints: a new reference. */
 json_t *r1_measure_messages(const r1_bench *bench, const char *prompt);

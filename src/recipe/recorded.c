@@ -27,6 +27,7 @@ struct r1_recorded {
     r1_table *table;
     row *rows; /* [n] */
     int n;
+    uint64_t hash; /* of the file's bytes */
 };
 
 static json_t *first_of(const json_t *obj, const char *const *names)
@@ -89,11 +90,25 @@ static r1_status read_rows(r1_recorded *r, int *k, r1_err *err)
     return R1_OK;
 }
 
+static r1_status hash_file(const char *path, uint64_t *out, r1_err *err)
+{
+    r1_os_map map;
+    uint64_t h = 0xCBF29CE484222325u; /* FNV-1a */
+    R1_TRY(r1_os_map_open(path, &map, err));
+    for (size_t i = 0; i < map.size; i++)
+        h = (h ^ map.data[i]) * 0x100000001B3u;
+    r1_os_map_close(&map);
+    *out = h;
+    return R1_OK;
+}
+
 r1_status r1_recorded_open(const char *path, r1_recorded **out, int *k, r1_err *err)
 {
     *out = NULL;
     r1_recorded *r = R1_NEW(r1_recorded);
     r1_status status = r1_table_open(path, &r->table, err);
+    if (status == R1_OK)
+        status = hash_file(path, &r->hash, err);
     if (status == R1_OK)
         status = read_rows(r, k, err);
     if (status != R1_OK) {
@@ -127,6 +142,11 @@ r1_status r1_recorded_bench(const char *path, const char *verifier, int limit, r
     r1_status status = r1_bench_open_description(description, path, ".", &o, out, err);
     json_decref(description);
     return status;
+}
+
+uint64_t r1_recorded_hash(const r1_recorded *r)
+{
+    return r->hash;
 }
 
 /* ---- Matching ---------------------------------------------------------------------------- */

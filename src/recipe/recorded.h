@@ -19,6 +19,9 @@ typedef struct r1_recorded r1_recorded;
 r1_status r1_recorded_open(const char *path, r1_recorded **out, int *k, r1_err *err);
 void r1_recorded_close(r1_recorded *r); /* NULL allowed */
 
+/* A number that changes with any byte of the file. */
+uint64_t r1_recorded_hash(const r1_recorded *r);
+
 /* A benchmark whose problems are the file's rows themselves, judged by a verifier. */
 r1_status r1_recorded_bench(const char *path, const char *verifier, int limit, r1_bench **out,
                             r1_err *err);

@@ -108,6 +108,6 @@ expect 0 'rating .*mean over contests' "$R1" eval show 1 --contests "$TMP/contes
 expect 0 '"codeforces": \{"rating": ' "$R1" eval show 1 --contests "$TMP/contests.json" --json
 expect_error 'contests' "$R1" eval show 1 --contests "$TMP/sums.json"
 
-expect 0 '' "$R1" eval remove 2 5
+expect 0 '2 evaluations removed' "$R1" eval remove 2 5
 expect_error 'no evaluation 2' "$R1" eval show 2
 finish
