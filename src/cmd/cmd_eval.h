@@ -8,7 +8,7 @@
 typedef struct {
     /* What is measured, and how it is sampled. */
     const char *task, *samples_out;
-    int split, limit, samples, max_tokens, threads, compute, batch;
+    int split, difficulty, limit, samples, max_tokens, threads, compute, batch;
     float temperature, top_p;
     uint64_t seed;
     bool json;

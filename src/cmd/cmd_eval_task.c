@@ -152,13 +152,14 @@ static r1_status measure(session *s, const options *v, const char *word, const r
     R1_TRY(open_session(s, v, word, err));
     r1_os_interrupt_catch();
     r1_cmd_eval_progress shown = {0};
-    uint64_t there = r1_task_count(task, (r1_split)v->split, 0);
+    uint64_t there = r1_task_count(task, (r1_split)v->split, v->difficulty);
     bool all = v->limit == 0 || (uint64_t)v->limit > there;
     int problems = all ? (int)there : v->limit;
     const r1_eval_options o = {
         .problems = problems,
         .samples = v->samples,
         .split = (r1_split)v->split,
+        .difficulty = v->difficulty,
         .temperature = v->temperature,
         .top_p = v->top_p,
         .max_tokens = v->max_tokens,

@@ -222,6 +222,23 @@ static r1_status length_check(const json_t *spec, r1_err *err)
     return length_spec(spec, &bytes, err);
 }
 
+/* ---- none: questions that only custom rewards judge -------------------------------------- */
+
+static r1_verdict none_judge(const json_t *spec, const char *text, size_t len, bool terminated)
+{
+    (void)spec;
+    (void)text;
+    (void)len;
+    return (r1_verdict){.formatted = terminated};
+}
+
+static r1_status none_check(const json_t *spec, r1_err *err)
+{
+    (void)spec;
+    (void)err;
+    return R1_OK;
+}
+
 /* ---- The table --------------------------------------------------------------------------- */
 
 static const r1_verifier table[] = {
@@ -255,6 +272,8 @@ static const r1_verifier table[] = {
      r1_format_check, NULL},
     {"language", "the share of the thought's words that are in a language", r1_language_judge,
      r1_language_check, NULL},
+    {"none", "no verdict: for questions that only custom rewards judge", none_judge, none_check,
+     NULL},
     {"length", "minus the distance of the completion's bytes from a number; a smoke test",
      length_judge, length_check, NULL},
     {"math", "the final answer equals the reference, mathematically", r1_math_judge,
