@@ -235,7 +235,7 @@ static r1_status check_bound(const json_t *v, bool upper, bound *b, int *sign,
 }
 
 r1_status r1_decimal_add(r1_grammar *g, int from, const r1_decimal *n, int to,
-                        const char *subject, r1_err *err)
+                         const char *subject, r1_err *err)
 {
     bound least, most;
     int sign_least, sign_most;

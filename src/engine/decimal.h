@@ -15,6 +15,6 @@ typedef struct {
 
 /* Between two places: the numbers of a range.  R1_EUNSUPPORTED: a bound that needs more digits. */
 r1_status r1_decimal_add(r1_grammar *g, int from, const r1_decimal *n, int to,
-                        const char *subject, r1_err *err);
+                         const char *subject, r1_err *err);
 
 #endif
