@@ -2,7 +2,7 @@
 #   dpkg --add-architecture arm64 && apt-get update
 #   apt-get install gcc-aarch64-linux-gnu qemu-user-static libc6:arm64 libjansson-dev:arm64 \
 #     libpcre2-dev:arm64 libutf8proc-dev:arm64 libsqlite3-dev:arm64 libreadline-dev:arm64 \
-#     libcmocka-dev:arm64
+#     libcmocka-dev:arm64 libflint-dev:arm64 libflint-arb-dev:arm64
 #   cmake --preset aarch64 && cmake --build build-aarch64 && ctest --test-dir build-aarch64 -R unit_
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)

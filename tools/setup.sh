@@ -8,7 +8,8 @@ set -eu
 
 packages_build="gcc make cmake pkg-config libc6-dev libjansson-dev libpcre2-dev libutf8proc-dev
                 libsqlite3-dev libseccomp-dev zlib1g-dev libreadline-dev libmicrohttpd-dev
-                libcurl4-openssl-dev libgnutls28-dev ca-certificates"
+                libcurl4-openssl-dev libgnutls28-dev ca-certificates
+                libflint-dev libflint-arb-dev libgmp-dev"
 packages_test="libcmocka-dev python3 clang clang-format binutils"
 packages_check="clang-tidy cppcheck libclang-rt-14-dev"
 packages_model="python3 python3-pip"

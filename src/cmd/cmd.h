@@ -53,6 +53,7 @@ int r1_cmd_grpo(int argc, char **argv);
 int r1_cmd_eval(int argc, char **argv);
 int r1_cmd_demo(int argc, char **argv);
 int r1_cmd_task(int argc, char **argv);
+int r1_cmd_verify(int argc, char **argv);
 int r1_cmd_judge(int argc, char **argv);
 int r1_cmd_runs(int argc, char **argv);
 

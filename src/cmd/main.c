@@ -48,6 +48,8 @@ static const r1_command commands[] = {
      "List the built-in tasks, or make problems of one.", r1_cmd_task},
     {"judge", "FILE.jsonl [OPTION...]",
      "Compile and run programs against tests, in boxes, and print verdicts.", r1_cmd_judge},
+    {"verify", "math [OPTION...]",
+     "Compare an answer, or a file of answers, with the reference.", r1_cmd_verify},
     {"runs", "[show ID | export ID | report ID] [OPTION...]",
      "List training runs, show one's metrics, or export them.", r1_cmd_runs},
     {"help", "[COMMAND]", "Show this list, or a command's options.", cmd_help},

@@ -26,6 +26,12 @@
  *     integration (C, c, A, k at its place) may have another name.
  *   - log without a base is the natural one; 1/0 is nothing, not infinity; j is i after a number.
  *   - x/2y is (x/2)y.
+ *   - Expressions are compared as real functions where both have a value, so \ln x+\ln y is
+ *     \ln xy; but with an absolute value in one of them the domain counts: \ln|x| is not \ln x.
+ *     With i in them they are compared as complex ones.
+ *   - \sqrt12 is the root of 1 times 2, as LaTeX sets it; sqrt12 in plain text is the root of 12;
+ *     x^10 is x to the tenth.
+ *   - Words that say what something is carry nothing: "Area = 4", "an ellipse".
  *   - Answers that hedge ("4 or 5" for a reference of 4; two boxes) are different. */
 #ifndef R1_MATH_H
 #define R1_MATH_H
@@ -67,7 +73,7 @@ bool r1_math_extract(const char *text, size_t len, r1_math_mode mode, r1_math_an
 
 /* The answer as one text, its parts joined by ", ", cut to fit and always NUL-terminated.
  * Returns the whole length in bytes; more than size - 1 means that it was cut. */
-size_t r1_math_answer_text(const r1_math_answer *a, char *out, size_t size);
+size_t r1_math_extract_text(const r1_math_answer *a, char *out, size_t size);
 
 typedef struct {
     bool approx; /* a decimal reference of d significant digits accepts what rounds to it */

@@ -267,6 +267,13 @@ static void extract_boxes(span s, r1_math_mode mode, r1_math_answer *out)
     for (int i = first; i < n; i++)
         add_part(out, content_of(s, &b.kept[i]));
     out->boxed = true;
+    /* \boxed{5}\boxed{5} says it once. */
+    int k = 1;
+    while (k < out->n && out->part[k].len == out->part[0].len &&
+           memcmp(out->part[k].text, out->part[0].text, out->part[0].len) == 0)
+        k++;
+    if (k == out->n)
+        out->n = 1;
 }
 
 /* ---- Fallbacks, in the last TAIL bytes only, so that a long text costs little ------------- */
@@ -391,6 +398,14 @@ static const char *const anchors[] = {
     "answer =",
     "answer=",
     "answer to be",
+    "result:",
+    "solution is",
+    "solution:",
+    "ans:",
+    "value is",
+    "\xec\xa0\x95\xeb\x8b\xb5:",
+    "\xec\xa0\x95\xeb\x8b\xb5\xec\x9d\x80",
+    "\xe7\xad\x94\xe3\x81\x88\xe3\x81\xaf",
     "result is",
     "r\xc3\xa9ponse :",
     "r\xc3\xa9ponse:",
@@ -408,6 +423,10 @@ static const char *const anchors[] = {
     "\xd0\xbe\xd1\x82\xd0\xb2\xd0\xb5\xd1\x82:",
     "\xd0\x9e\xd1\x82\xd0\xb2\xd0\xb5\xd1\x82:",
     "final answer",
+    "answers are",
+    "solutions are",
+    "roots are",
+    "values are",
     "option is",
     "choice is",
 };
@@ -566,22 +585,89 @@ static bool is_bare_answer(span s)
     if (!s.n || s.n > 200 || memchr(s.p, '\n', s.n))
         return false;
     int words = 0, run = 0;
+    bool digits = false, formula = false;
     for (size_t i = 0; i < s.n; i++) {
-        if (is_letter(s.p[i]) && (run || i == 0 || s.p[i - 1] != '\\'))
+        digits |= is_digit(s.p[i]);
+        formula |= s.p[i] == '$' || starts(skip(s, i), "\\(") || starts(skip(s, i), "\\[");
+        if (is_letter(s.p[i]) && (run || i == 0 || s.p[i - 1] != '\\')) {
             run++;
-        else {
-            words += run >= 2 && (run >= 5 || s.p[i] == ' ');
+        } else {
+            words += run >= 5 || (run >= 2 && (s.p[i] == ' ' || s.p[i] == '.'));
             run = 0;
         }
     }
     words += run >= 2;
-    return words <= 2;
+    if (words == 0)
+        return true;
+    /* "18.90 dollars" and "one half", but not "He earns 5". */
+    return words <= 2 && !formula && (!digits || !is_letter(s.p[0]));
+}
+
+/* A formula that is one letter: what the text is about, not its value. */
+static bool is_letter_only(span s)
+{
+    s = trim(s);
+    return s.n == 1 && is_letter(s.p[0]);
+}
+
+/* "$x=2$ or $x=3$": the formulas before the one at `begin` that belong to one list with it. */
+static void joined_formulas(span s, size_t begin, r1_math_answer *out)
+{
+    span run[R1_MATH_MAX_PARTS];
+    int n = 0;
+    size_t last_end = 0;
+    for (size_t i = 0; i < begin;) {
+        span in;
+        size_t e;
+        if (!formula_at(s, i, &in, &e)) {
+            i++;
+            continue;
+        }
+        if (n && !joins((span){s.p + last_end, i - last_end}))
+            n = 0;
+        if (n == R1_MATH_MAX_PARTS)
+            out->overflow = true;
+        else
+            run[n++] = in;
+        last_end = i = e;
+    }
+    if (!n || !joins((span){s.p + last_end, begin - last_end}))
+        return;
+    for (int i = 0; i < n; i++)
+        add_part(out, run[i]);
+}
+
+/* "42 is not the answer" gives none. */
+static bool is_denied(span rest)
+{
+    rest = sentence(rest);
+    return find(rest, " not ") || find(rest, "n't ") || find(rest, " wrong");
+}
+
+/* Without any sign: the whole of a short text, else its last formula, else its last number. */
+static bool last_value(span s, r1_math_answer *out)
+{
+    span found, number;
+    size_t begin, end;
+    if (is_bare_answer(s)) {
+        add_part(out, bare(s));
+        return true;
+    }
+    bool formula = last_formula(s, &found, &begin, &end);
+    if (formula && !(is_letter_only(found) && last_number(skip(s, end), &number))) {
+        joined_formulas(s, begin, out);
+        add_part(out, found);
+        return true;
+    }
+    if (!last_number(s, &number) || is_denied(skip(s, (size_t)(number.p + number.n - s.p))))
+        return false;
+    add_part(out, number);
+    return true;
 }
 
 static bool fall_back(span s, r1_math_answer *out)
 {
     span found;
-    size_t begin, end;
     if (lost_backslash(s, &found) || tagged(s, &found) || hashes(s, &found)) {
         add_part(out, bare(found));
         return out->part[0].len > 0;
@@ -589,15 +675,7 @@ static bool fall_back(span s, r1_math_answer *out)
     if (announced(s, out))
         return true;
     out->n = 0;
-    if (is_bare_answer(s)) {
-        add_part(out, bare(s));
-        return true;
-    }
-    if (last_formula(s, &found, &begin, &end) || last_number(s, &found)) {
-        add_part(out, found);
-        return true;
-    }
-    return false;
+    return last_value(s, out);
 }
 
 bool r1_math_extract(const char *text, size_t len, r1_math_mode mode, r1_math_answer *out)
@@ -617,7 +695,7 @@ bool r1_math_extract(const char *text, size_t len, r1_math_mode mode, r1_math_an
     return out->n > 0;
 }
 
-size_t r1_math_answer_text(const r1_math_answer *a, char *out, size_t size)
+size_t r1_math_extract_text(const r1_math_answer *a, char *out, size_t size)
 {
     size_t len = 0;
     for (int i = 0; i < a->n; i++) {
