@@ -371,6 +371,8 @@ static bool formula_at(span s, size_t i, span *inside, size_t *end)
 static bool last_formula(span s, span *inside, size_t *begin, size_t *end)
 {
     bool any = false;
+    *begin = *end = 0;
+    *inside = (span){s.p, 0};
     for (size_t i = 0; i < s.n;) {
         span in;
         size_t e;
