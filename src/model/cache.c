@@ -243,12 +243,8 @@ static bool find(const char *models, const char *name, char *path)
             snprintf(path, PATH, "%s", dir);
             return true;
         }
-        size_t n = strlen(dir);
-        if (n + 6 < PATH) {
-            snprintf(path, PATH, "%s.gguf", dir);
-            if (r1_os_exists(path))
-                return true;
-        }
+        if (snprintf(path, PATH, "%s.gguf", dir) < PATH && r1_os_exists(path))
+            return true;
     }
     return find_in(dir, which ? which : "", path) ||
            (!slash && find_repo(models, word, which ? which : "", path));
