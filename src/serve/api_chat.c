@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/os.h"
+#include "engine/calls.h"
 #include "model/chat.h"
 #include "serve/talk.h"
 
@@ -72,9 +73,16 @@ static r1_status encode_chat(r1_talk *t, const json_t *messages, r1_err *err)
 
 static r1_status chat_prompt(r1_talk *t, r1_err *err)
 {
-    if (t->ask.tools && t->ask.tool_choice != R1_ASK_TOOLS_NONE)
-        return r1_fail(err, R1_EUNSUPPORTED, "request: tools are not supported yet");
-    return encode_chat(t, t->ask.messages, err);
+    const r1_ask *a = &t->ask;
+    json_t *messages = NULL;
+    t->calls = a->tools && a->tool_choice != R1_ASK_TOOLS_NONE;
+    if (t->calls)
+        R1_TRY(r1_tools_check(a->tools, err));
+    R1_TRY(r1_tools_chat(t->host->m->tok, a->messages, t->calls ? a->tools : NULL, &messages,
+                         a->vars, err));
+    r1_status st = encode_chat(t, messages, err);
+    json_decref(messages);
+    return st;
 }
 
 static r1_status text_prompt(r1_talk *t, const json_t *prompt, r1_err *err)
@@ -109,14 +117,22 @@ static bool needs_special(const r1_talk *t)
 {
     const r1_tokenizer *tok = t->host->m->tok;
     int32_t think = r1_tokenizer_find(tok, THINK_END);
-    bool tools = t->ask.tools && t->ask.tool_choice != R1_ASK_TOOLS_NONE;
-    return tools || (think >= 0 && r1_tokenizer_is_special(tok, think));
+    return t->calls || (think >= 0 && r1_tokenizer_is_special(tok, think));
 }
 
-static r1_status make_grammar(const r1_talk *t, r1_err *err)
+static r1_status make_grammar(r1_talk *t, r1_err *err)
 {
-    if (t->ask.format != R1_ASK_FREE)
-        return r1_fail(err, R1_EUNSUPPORTED, "request: response_format is not supported yet");
+    const r1_ask *a = &t->ask;
+    const r1_tokenizer *tok = t->host->m->tok;
+    if (a->tool_choice == R1_ASK_TOOLS_REQUIRED)
+        return r1_calls_grammar(tok, r1_tools_detect(tok), a->tools, R1_CALLS_REQUIRED,
+                                a->tool_name, a->parallel_calls && !a->tool_name, &t->grammar,
+                                err);
+    if (a->format == R1_ASK_JSON)
+        return r1_schema_object(&t->grammar, err);
+    if (a->format == R1_ASK_SCHEMA)
+        return r1_schema_grammar(a->schema, "response_format.json_schema.schema", &t->grammar,
+                                 err);
     return R1_OK;
 }
 

@@ -173,8 +173,34 @@ static r1_status open_model(const r1_roster_options *o, const char *path, r1_hos
     return st;
 }
 
-static void close_model(r1_hosted *h)
+/* The file of a model's prefixes; false: there is no place for one. */
+static bool cache_path(const r1_roster_options *o, const r1_hosted *h, char *path, size_t size)
 {
+    return o->cache_dir &&
+           snprintf(path, size, "%s/%s.prefixes", o->cache_dir, h->name) < (int)size;
+}
+
+static r1_status save_cache(r1_engine *e, void *path, r1_err *err)
+{
+    return r1_engine_save_cache(e, path, err);
+}
+
+static r1_status load_cache(r1_engine *e, void *path, r1_err *err)
+{
+    return r1_engine_load_cache(e, path, err);
+}
+
+static void with_cache(const r1_roster_options *o, const r1_hosted *h, r1_worker_fn fn)
+{
+    char path[4096];
+    r1_err err = {0};
+    if (cache_path(o, h, path, sizeof path) && r1_worker_call(h->w, fn, path, &err) != R1_OK)
+        r1_log(R1_LOG_WARN, "serve: stored prefixes: %s", err.msg);
+}
+
+static void close_model(const r1_roster_options *o, r1_hosted *h)
+{
+    with_cache(o, h, save_cache);
     r1_worker_close(h->w);
     r1_model_close(h->m);
     h->w = NULL;
@@ -211,7 +237,7 @@ static bool make_room(r1_roster *r, uint64_t need)
         oldest->state = CLOSING;
         pthread_mutex_unlock(&r->lock);
         r1_log(R1_LOG_INFO, "serve: closing model %s", oldest->name);
-        close_model(&oldest->shown);
+        close_model(&r->o, &oldest->shown);
         pthread_mutex_lock(&r->lock);
         oldest->state = CLOSED;
     }
@@ -244,6 +270,8 @@ static void open_entry(r1_roster *r, entry *e)
     r1_hosted h = {.name = e->name};
     if (st == R1_OK)
         st = open_model(&r->o, e->word, &h, &err);
+    if (st == R1_OK)
+        with_cache(&r->o, &h, load_cache);
     pthread_mutex_lock(&r->lock);
     e->state = st == R1_OK ? OPEN : CLOSED;
     e->wanted = false;
@@ -304,6 +332,8 @@ r1_status r1_roster_open(const r1_roster_options *o, r1_roster **out, r1_err *er
     pthread_cond_init(&r->wake, NULL);
     pthread_cond_init(&r->changed, NULL);
     r1_status st = R1_OK;
+    if (o->cache_dir)
+        st = r1_os_mkdirs(o->cache_dir, err);
     for (int i = 0; i < o->n_words && st == R1_OK; i++)
         st = add_word(r, o->words[i], err);
     if (o->n_words == 0)
@@ -347,7 +377,7 @@ void r1_roster_close(r1_roster *r)
     for (int i = 0; i < r->n; i++) {
         entry *e = r->entries[i];
         if (e->state == OPEN)
-            close_model(&e->shown);
+            close_model(&r->o, &e->shown);
         r1_mem_free(e->name);
         r1_mem_free(e->word);
         r1_mem_free(e);

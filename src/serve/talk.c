@@ -20,12 +20,14 @@ r1_talk *r1_talk_new(r1_routes *api, r1_http_exchange *x)
     t->head.created = (int64_t)r1_os_wall();
     pthread_mutex_init(&t->lock, NULL);
     r1_buf_init(&t->event, 0);
+    r1_buf_init(&t->answer, 0);
     return t;
 }
 
 static void choice_release(r1_talk_choice *c)
 {
     r1_reason_release(&c->reason);
+    r1_tools_close(c->tools);
     r1_reply_logprobs_release(&c->logprobs);
     r1_buf_release(&c->raw);
     r1_buf_release(&c->reasoning);
@@ -46,11 +48,13 @@ void r1_talk_free(r1_talk *t)
     for (int i = 0; t->choices && i < t->n_choices; i++)
         choice_release(&t->choices[i]);
     r1_mem_free(t->choices);
+    r1_grammar_close(t->grammar);
     r1_mem_free(t->close);
     if (t->host)
         r1_roster_put(t->api->roster, t->host);
     r1_ask_release(&t->ask);
     r1_buf_release(&t->event);
+    r1_buf_release(&t->answer);
     pthread_mutex_destroy(&t->lock);
     r1_mem_free(t);
 }
@@ -108,17 +112,52 @@ static void add_logprob(r1_talk *t, r1_talk_choice *c, const r1_completion *o)
                           o->top ? n_top : 0);
 }
 
+/* What r1_tools finds in an answer. */
+static void tools_text(void *ud, const char *s, size_t n)
+{
+    r1_talk_choice *c = ud;
+    r1_buf_append(&c->content, s, n);
+}
+
+static void tools_call(void *ud, int index, const char *name, const char *arguments)
+{
+    r1_talk_choice *c = ud;
+    char id[40];
+    r1_routes_id(id, sizeof id, "call_");
+    r1_buf_printf(&c->calls,
+                  "%s{\"index\":%d,\"id\":\"%s\",\"type\":\"function\",\"function\":"
+                  "{\"name\":",
+                  c->calls.len ? "," : "", index, id);
+    r1_json_quote(&c->calls, name, strlen(name));
+    r1_buf_puts(&c->calls, ",\"arguments\":");
+    r1_json_quote(&c->calls, arguments, strlen(arguments));
+    r1_buf_puts(&c->calls, "}}");
+    c->n_calls++;
+}
+
+/* What is in t->answer to the content, or to the calls of tools. */
+static void add_answer(r1_talk *t, r1_talk_choice *c)
+{
+    if (c->tools)
+        r1_tools_feed(c->tools, t->answer.data, t->answer.len);
+    else
+        r1_buf_append(&c->content, t->answer.data, t->answer.len);
+    r1_buf_reset(&t->answer);
+    if (t->hide)
+        r1_buf_reset(&c->reasoning);
+}
+
 /* A part of the reply's text to where it belongs. */
 static void add_text(r1_talk *t, r1_talk_choice *c, const char *text, size_t len)
 {
     if (keeps_raw(t))
         r1_buf_append(&c->raw, text, len);
-    if (!t->head.chat)
+    if (!t->head.chat) {
         r1_buf_append(&c->content, text, len);
-    else
-        r1_reason_feed(&c->reason, text, len, &c->reasoning, &c->content);
-    if (t->hide)
-        r1_buf_reset(&c->reasoning);
+        return;
+    }
+    r1_reason_feed(&c->reason, text, len, &c->reasoning, &t->answer);
+    add_answer(t, c);
 }
 
 static bool on_token(void *ud, int sample, int32_t id, const char *text, size_t len)
@@ -295,10 +334,12 @@ static void on_finish(void *ud, int sample, const r1_completion *o)
     pthread_mutex_lock(&t->lock);
     c->finish = o->finish;
     c->usage = o->usage;
-    if (t->head.chat)
-        r1_reason_end(&c->reason, &c->reasoning, &c->content);
-    if (t->hide)
-        r1_buf_reset(&c->reasoning);
+    if (t->head.chat) {
+        r1_reason_end(&c->reason, &c->reasoning, &t->answer);
+        add_answer(t, c);
+        if (c->tools)
+            r1_tools_end(c->tools);
+    }
     if (is_live(t) && !t->ask.verifier && o->finish != R1_FINISH_CANCELED) {
         if (has_news(c))
             send_part(t, index, NULL, NULL);
@@ -340,6 +381,9 @@ static void open_choices(r1_talk *t)
         r1_reason_init(&c->reason, false);
         c->reason.state = t->begin;
         r1_reply_logprobs_init(&c->logprobs);
+        if (t->calls)
+            c->tools = r1_tools_open(r1_tools_detect(t->host->m->tok),
+                                     (r1_tools_sink){tools_text, tools_call, c});
         c->finish = R1_FINISH_CANCELED;
         r1_buf *const all[] = {&c->raw, &c->reasoning, &c->content, &c->calls};
         for (size_t k = 0; k < sizeof all / sizeof *all; k++)

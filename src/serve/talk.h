@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 
+#include "model/tools.h"
 #include "serve/ask.h"
 #include "serve/reason.h"
 #include "serve/reply.h"
@@ -33,7 +34,8 @@ typedef struct {
     r1_reason reason;
     r1_buf raw;                /* all text, for verifiers */
     r1_buf reasoning, content; /* all, or what no event has had yet */
-    r1_buf calls;              /* tool calls, likewise */
+    r1_buf calls;              /* tool calls, likewise: objects between commas */
+    r1_tools *tools;           /* takes the answer apart, where there are tools */
     int n_calls;
     r1_reply_logprobs logprobs;
     int tokens, reasoning_tokens;
@@ -55,6 +57,7 @@ struct r1_talk {
     int n_turns;
     r1_talk_choice *choices; /* [n_choices] */
     int n_choices;
+    bool calls;          /* the model may call tools */
     r1_grammar *grammar; /* a reference, or NULL */
     int32_t *close;      /* owned: tokens that end the thinking, or NULL */
 
@@ -63,8 +66,8 @@ struct r1_talk {
     bool begun;  /* events are sent */
     bool failed; /* why: what a prompt was refused for */
     r1_err why;
-    atomic_int ending; /* 0, or why it was canceled: R1_TALK_GONE, R1_TALK_LATE */
-    r1_buf event;
+    atomic_int ending;    /* 0, or why it was canceled: R1_TALK_GONE, R1_TALK_LATE */
+    r1_buf event, answer; /* scratch */
 };
 
 enum { R1_TALK_GONE = 1, R1_TALK_LATE };

@@ -418,6 +418,123 @@ static void test_deepseek(void **state)
     }
 }
 
+/* ---- Obedience --------------------------------------------------------------------------- */
+
+/* A random model obeys a schema all the same. */
+static void test_formats(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"plain", "thinks"};
+    for (int i = 0; i < 4; i++) {
+        r1_buf b;
+        r1_buf_init(&b, 0);
+        r1_buf_printf(
+            &b,
+            "{\"model\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}],"
+            "\"thinking_budget\":8,\"seed\":%d,\"response_format\":{\"type\":\"json_schema\","
+            "\"json_schema\":{\"name\":\"n\",\"schema\":{\"type\":\"object\",\"properties\":{"
+            "\"a\":{\"enum\":[\"x\",\"y\"]},\"b\":{\"type\":\"boolean\"}},"
+            "\"required\":[\"a\",\"b\"],\"additionalProperties\":false}}}}",
+            models[i % 2], i);
+        json_t *v = ask(CHATS, b.data, 200);
+        const char *text = text_at(v, "choices.0.message.content");
+        assert_string_equal(text_at(v, "choices.0.finish_reason"), "stop");
+        json_t *o = parse(text, strlen(text));
+        assert_int_equal(json_object_size(o), 2);
+        assert_true(json_is_boolean(json_object_get(o, "b")));
+        json_decref(o);
+        if (i % 2)
+            assert_true(int_at(v, "usage.completion_tokens_details.reasoning_tokens") < 40);
+        json_decref(v);
+        r1_buf_release(&b);
+    }
+    /* What has no end is refused or bounded, never waited for. */
+    json_decref(ask(
+        CHATS,
+        CHAT("\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\","
+             "\"schema\":{\"$ref\":\"#\"}}}"),
+        400));
+    json_decref(ask(
+        CHATS,
+        CHAT("\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\","
+             "\"schema\":{\"type\":\"string\",\"pattern\":\"^(a|b\"}}}"),
+        400));
+    json_t *v = ask(
+        CHATS,
+        CHAT("\"max_tokens\":50,\"response_format\":{\"type\":\"json_schema\","
+             "\"json_schema\":{\"name\":\"n\",\"schema\":{\"type\":\"array\",\"minItems\":900,"
+             "\"items\":{\"type\":\"integer\"}}}}"),
+        200);
+    assert_string_equal(text_at(v, "choices.0.finish_reason"), "length");
+    json_decref(v);
+}
+
+static void test_tool_calls(void **state)
+{
+    (void)state;
+#define TOOL                                                                                      \
+    "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"look\",\"parameters\":{\"type\":" \
+    "\"object\",\"properties\":{\"at\":{\"enum\":[1,2]}},\"required\":[\"at\"],"                  \
+    "\"additionalProperties\":false}}}],\"tool_choice\":{\"type\":\"function\",\"function\":"     \
+    "{\"name\":\"look\"}}"
+    json_t *v = ask(CHATS, CHAT(TOOL), 200);
+    assert_string_equal(text_at(v, "choices.0.finish_reason"), "tool_calls");
+    assert_string_equal(text_at(v, "choices.0.message.tool_calls.0.function.name"), "look");
+    assert_true(json_is_null(at(v, "choices.0.message.content")));
+    const char *text = text_at(v, "choices.0.message.tool_calls.0.function.arguments");
+    json_t *o = parse(text, strlen(text));
+    assert_in_range(int_at(o, "at"), 1, 2);
+    json_decref(o);
+    json_decref(v);
+    streamed s = ask_stream(CHATS, CHAT(TOOL ",\"stream\":true"));
+    assert_string_equal(s.finish, "tool_calls");
+    assert_int_equal(s.content.len, 0);
+    streamed_release(&s);
+    json_decref(ask(CHATS, CHAT("\"tools\":[{\"type\":\"function\"}]"), 400));
+}
+
+/* After its budget the thinking is closed and the answer follows. */
+static void test_budget(void **state)
+{
+    (void)state;
+    json_t *v = ask(CHATS, THINKS(NEVER ",\"thinking_budget\":6"), 200);
+    long long n = int_at(v, "usage.completion_tokens_details.reasoning_tokens");
+    assert_true(n >= 6 && n < 20);
+    assert_true(strlen(text_at(v, "choices.0.message.content")) > 0);
+    json_decref(v);
+    r1_server_options o = options();
+    o.think_budget = 6;
+    o.hide_reasoning = true;
+    r1_server *s = start(&o);
+    v = ask_at(r1_server_port(s), CHATS, THINKS(NEVER), 200);
+    assert_int_equal(int_at(v, "usage.completion_tokens_details.reasoning_tokens"), n);
+    assert_null(at(v, "choices.0.message.reasoning_content"));
+    json_decref(v);
+    r1_server_close(s);
+}
+
+/* What was computed before the end is there after the next start. */
+static void test_cache(void **state)
+{
+    (void)state;
+    char dir[96];
+    snprintf(dir, sizeof dir, "%s/cache", root);
+    r1_server_options o = options();
+    o.models.cache_dir = dir;
+    char *answers[2];
+    for (int i = 0; i < 2; i++) {
+        r1_server *s = start(&o);
+        json_t *v = ask_at(r1_server_port(s), CHATS, CHAT(GREEDY), 200);
+        answers[i] = r1_mem_strdup(text_at(v, "choices.0.message.content"));
+        assert_int_equal(int_at(v, "usage.prompt_cache_miss_tokens") == 1, i);
+        json_decref(v);
+        r1_server_close(s);
+    }
+    assert_string_equal(answers[0], answers[1]);
+    r1_mem_free(answers[0]);
+    r1_mem_free(answers[1]);
+}
+
 /* ---- Verdicts ---------------------------------------------------------------------------- */
 
 static void test_verify(void **state)
@@ -954,6 +1071,8 @@ int main(void)
         cmocka_unit_test(test_prompts),      cmocka_unit_test(test_logprobs),
         cmocka_unit_test(test_reasoning),    cmocka_unit_test(test_no_thinking),
         cmocka_unit_test(test_prefix),       cmocka_unit_test(test_deepseek),
+        cmocka_unit_test(test_formats),      cmocka_unit_test(test_tool_calls),
+        cmocka_unit_test(test_budget),       cmocka_unit_test(test_cache),
         cmocka_unit_test(test_verify),       cmocka_unit_test(test_bad_requests),
         cmocka_unit_test(test_tolerated),    cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_injection),    cmocka_unit_test(test_embeddings),
