@@ -11,10 +11,10 @@
 #include <time.h>
 
 #include "base/os.h"
+#include "model/cache.h"
 
 enum {
     MODELS_MOST = 1024,
-    NAME_MOST = 200,
     PATIENCE_S = 30 /* that a model waits for the memory of those in use */
 };
 
@@ -75,20 +75,23 @@ static void add(r1_roster *r, const char *name, size_t len, const char *word)
 
 static bool ends_gguf(const char *s, size_t n)
 {
-    return n > 5 && strcmp(s + n - 5, ".gguf") == 0;
+    return n > 5 && strncmp(s + n - 5, ".gguf", 5) == 0;
 }
 
-/* The name of a MODEL word: its last part, without an ending. */
+/* The name of a MODEL word: itself, or of a path its last part without an ending. */
 static r1_status add_word(r1_roster *r, const char *word, r1_err *err)
 {
     char path[4096];
     R1_TRY(r1_model_resolve(word, path, sizeof path, err));
-    size_t n = strlen(word);
-    while (n > 1 && word[n - 1] == '/')
-        n--;
-    const char *slash = memrchr(word, '/', n);
-    const char *name = slash ? slash + 1 : word;
-    size_t len = n - (size_t)(name - word);
+    const char *name = word;
+    size_t len = strlen(word);
+    if (r1_os_exists(word)) {
+        while (len > 1 && word[len - 1] == '/')
+            len--;
+        const char *slash = memrchr(word, '/', len);
+        name = slash && slash + 1 < word + len ? slash + 1 : word;
+        len -= (size_t)(name - word);
+    }
     len -= ends_gguf(name, len) ? 5 : 0;
     char *shown = r1_mem_strndup(name, len);
     bool twice = find(r, shown) != NULL;
@@ -101,30 +104,18 @@ static r1_status add_word(r1_roster *r, const char *word, r1_err *err)
     return R1_OK;
 }
 
+static bool add_found(void *ud, const r1_cache_entry *e)
+{
+    r1_roster *r = ud;
+    if (!find(r, e->name))
+        add(r, e->name, strlen(e->name), e->path);
+    return r->n < MODELS_MOST;
+}
+
 /* Names in the cache that are not known yet. */
 static r1_status scan(r1_roster *r, r1_err *err)
 {
-    char home[3072], dir[3200], path[3500];
-    R1_TRY(r1_os_home(home, sizeof home, err));
-    snprintf(dir, sizeof dir, "%s/models", home);
-    char **names = NULL;
-    size_t n = 0;
-    if (r1_os_is_dir(dir))
-        R1_TRY(r1_os_list_dir(dir, &names, &n, err));
-    for (size_t i = 0; i < n; i++) {
-        size_t len = strlen(names[i]);
-        snprintf(path, sizeof path, "%s/%.200s", dir, names[i]);
-        bool file = ends_gguf(names[i], len);
-        if (names[i][0] != '.' && len <= NAME_MOST && r->n < MODELS_MOST &&
-            (file || r1_os_is_dir(path))) {
-            names[i][file ? len - 5 : len] = 0;
-            if (!find(r, names[i]))
-                add(r, names[i], strlen(names[i]), path);
-        }
-        r1_mem_free(names[i]);
-    }
-    r1_mem_free(names);
-    return R1_OK;
+    return r1_cache_list(add_found, r, err);
 }
 
 /* ---- Opening and closing: in the roster's thread ----------------------------------------- */
@@ -176,8 +167,12 @@ static r1_status open_model(const r1_roster_options *o, const char *path, r1_hos
 /* The file of a model's prefixes; false: there is no place for one. */
 static bool cache_path(const r1_roster_options *o, const r1_hosted *h, char *path, size_t size)
 {
-    return o->cache_dir &&
-           snprintf(path, size, "%s/%s.prefixes", o->cache_dir, h->name) < (int)size;
+    if (!o->cache_dir ||
+        snprintf(path, size, "%s/%s.prefixes", o->cache_dir, h->name) >= (int)size)
+        return false;
+    for (char *c = path + strlen(o->cache_dir) + 1; *c; c++) /* names may have users in them */
+        *c = *c == '/' ? '-' : *c;
+    return true;
 }
 
 static r1_status save_cache(r1_engine *e, void *path, r1_err *err)
