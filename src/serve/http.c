@@ -815,37 +815,41 @@ void r1_http_set(r1_http_exchange *x, const char *name, const char *value)
                                           r1_arena_strndup(&x->arena, value, strlen(value))};
 }
 
-/* The reply is there: the library's thread is to take it. */
-static void ready(r1_http_exchange *x, int status, const char *type)
+/* The reply is there, or a stream has begun: the library's thread is to take it.  With x's lock
+ * held. */
+static void ready(r1_http_exchange *x, bool stream, int status, const char *type)
 {
-    pthread_mutex_lock(&x->lock);
+    x->stream = stream;
     x->status = status;
     x->type = type ? r1_arena_strndup(&x->arena, type, strlen(type)) : NULL;
     x->state = REPLY;
-    x->ended = !x->stream;
+    x->ended = !stream;
     if (x->ended)
         x->event = NULL;
     resume(x);
-    pthread_mutex_unlock(&x->lock);
 }
 
 void r1_http_reply(r1_http_exchange *x, int status, const char *type, r1_buf *body)
 {
+    pthread_mutex_lock(&x->lock);
     if (body) {
         r1_buf_release(&x->out);
         x->out = *body;
         r1_buf_init(body, body->cap);
     }
-    ready(x, status, type);
+    ready(x, false, status, type);
+    pthread_mutex_unlock(&x->lock);
     let_go(x);
 }
 
 void r1_http_reply_static(r1_http_exchange *x, int status, const char *type, const void *data,
                           size_t len)
 {
+    pthread_mutex_lock(&x->lock);
     x->fixed = data;
     x->n_fixed = len;
-    ready(x, status, type);
+    ready(x, false, status, type);
+    pthread_mutex_unlock(&x->lock);
     let_go(x);
 }
 
@@ -853,8 +857,9 @@ void r1_http_begin(r1_http_exchange *x)
 {
     r1_http_set(x, "Cache-Control", "no-cache");
     r1_http_set(x, "X-Accel-Buffering", "no"); /* proxies: pass it on as it comes */
-    x->stream = true;
-    ready(x, 200, "text/event-stream; charset=utf-8");
+    pthread_mutex_lock(&x->lock);
+    ready(x, true, 200, "text/event-stream; charset=utf-8");
+    pthread_mutex_unlock(&x->lock);
 }
 
 bool r1_http_write(r1_http_exchange *x, const void *data, size_t len)

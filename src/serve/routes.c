@@ -44,7 +44,10 @@ void r1_routes_error(r1_buf *out, int status, const char *message, const char *p
 void r1_routes_count(r1_http_exchange *x, int status)
 {
     r1_routes_call *call = r1_http_note(x);
-    r1_metrics_request(call->api->metrics, call->route, status, r1_os_seconds() - call->since);
+    double seconds = r1_os_seconds() - call->since;
+    r1_metrics_request(call->api->metrics, call->route, status, seconds);
+    r1_log(R1_LOG_INFO, "serve: %s %s: %d in %.0f ms", r1_http_method(x), call->route, status,
+           1e3 * seconds);
     r1_http_set_note(x, NULL);
     r1_mem_free(call);
 }

@@ -287,17 +287,17 @@ static void test_prompts(void **state)
 static void test_logprobs(void **state)
 {
     (void)state;
-    json_t *v = ask(CHATS, CHAT(GREEDY ",\"logprobs\":true"), 200);
+    json_t *v = ask(CHATS, CHAT(GREEDY ",\"logprobs\":true,\"top_logprobs\":2"), 200);
     json_t *list = at(v, "choices.0.logprobs.content");
-    r1_buf bytes;
-    r1_buf_init(&bytes, 0);
     assert_int_equal(json_array_size(list), 24);
     for (size_t i = 0; i < 24; i++) {
         json_t *e = json_array_get(list, i);
         assert_true(json_number_value(json_object_get(e, "logprob")) <= 0);
         assert_true(json_is_array(json_object_get(e, "bytes")));
+        assert_int_equal(json_array_size(json_object_get(e, "top_logprobs")), 2);
+        assert_true(json_number_value(at(e, "top_logprobs.0.logprob")) >=
+                    json_number_value(at(e, "top_logprobs.1.logprob")));
     }
-    r1_buf_release(&bytes);
     json_decref(v);
     v = ask("/v1/completions", "{\"prompt\":\"abc\",\"logprobs\":0," GREEDY "}", 200);
     assert_int_equal(json_array_size(at(v, "choices.0.logprobs.tokens")), 24);
