@@ -246,8 +246,12 @@ static bool find(const char *models, const char *name, char *path)
         if (snprintf(path, PATH, "%s.gguf", dir) < PATH && r1_os_exists(path))
             return true;
     }
-    return find_in(dir, which ? which : "", path) ||
-           (!slash && find_repo(models, word, which ? which : "", path));
+    if (find_in(dir, which ? which : "", path) ||
+        (!slash && find_repo(models, word, which ? which : "", path)))
+        return true;
+    /* A directory of that name that is no model: who opens it tells what is missing in it. */
+    snprintf(path, PATH, "%s", dir);
+    return !slash && !which && r1_os_is_dir(dir);
 }
 
 static bool add_name(void *ud, const r1_cache_entry *e)

@@ -94,7 +94,7 @@ static void test_find(void **state)
         {"parts", "bob/parts/p-Q8_0-00001-of-00002.gguf"},
         {"eve/twin", "eve/twin/twin.gguf"},
         {"twin", NULL}, /* whose? */
-        {"ann", NULL},
+        {"ann", "ann"}, /* no model, but a folder of that name */
         {"none", NULL},
         {"ann/tiny:Q2_K", NULL},
         {"ann/tiny:", NULL},

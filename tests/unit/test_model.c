@@ -917,7 +917,10 @@ static void resolve(void **state)
     OK(r1_model_resolve("small.gguf", path, sizeof path, err));
     assert_string_equal(path, expected);
     assert_int_equal(r1_model_resolve("none", path, sizeof path, &why), R1_EIO);
-    assert_non_null(strstr(why.msg, "small.gguf, tiny"));
+    assert_non_null(strstr(why.msg, "(small)")); /* tiny is no model yet */
+    write_text(at(&p, "models/tiny/config.json"), "{}", 2);
+    assert_int_equal(r1_model_resolve("none", path, sizeof path, &why), R1_EIO);
+    assert_non_null(strstr(why.msg, "(small, tiny)"));
     assert_int_equal(r1_model_resolve("../models/tiny", path, sizeof path, &why), R1_EIO);
     remove_tree(p.dir);
 }
