@@ -81,20 +81,22 @@ static void print_result(const options *v, r1_math_result r, const char *gold, s
 
 /* ---- One pair ----------------------------------------------------------------------------- */
 
-/* The answer as it stands, or else the one that a completion ends with. */
+/* A box holds the answer; without one the text is the answer as it stands, or else a completion
+ * that says it in another way. */
 static void one(const options *v)
 {
     r1_math_options o = {.approx = v->approx};
+    r1_math_mode mode = (r1_math_mode)v->mode;
     size_t ng = strlen(v->gold), na = strlen(v->answer);
-    r1_math_answer a = {.n = 1, .part[0] = {v->answer, na}};
-    r1_math_result r = R1_MATH_DIFFERENT;
-    if (v->mode == R1_MATH_EVALUATION)
-        r = r1_math_compare(v->gold, ng, v->answer, na, &o);
-    if (r != R1_MATH_EQUAL && r != R1_MATH_GOLD_UNPARSED) {
-        r1_math_answer found;
-        if (r1_math_extract(v->answer, na, (r1_math_mode)v->mode, &found))
+    r1_math_answer a = {.n = 1, .part[0] = {v->answer, na}}, found;
+    bool extracted = r1_math_extract(v->answer, na, mode, &found);
+    bool bare = mode == R1_MATH_EVALUATION && !(extracted && found.boxed);
+    r1_math_result r =
+        bare ? r1_math_compare(v->gold, ng, v->answer, na, &o) : R1_MATH_DIFFERENT;
+    if (!bare || (r != R1_MATH_EQUAL && r != R1_MATH_GOLD_UNPARSED)) {
+        r = r1_math_verify(v->gold, ng, v->answer, na, mode, &o);
+        if (extracted)
             a = found;
-        r = r1_math_verify(v->gold, ng, v->answer, na, (r1_math_mode)v->mode, &o);
     }
     print_result(v, r, v->gold, ng, &a);
 }
