@@ -42,7 +42,7 @@ extern const r1_task r1_gen_grid_sudoku4, r1_gen_grid_sudoku9, r1_gen_grid_color
 extern const r1_task r1_gen_science_physics, r1_gen_science_stoichiometry;
 
 /* ---- For tests --------------------------------------------------------------------------- */
-/* How many arrangements satisfy the clues of a zebra puzzle's specification, counted up to limit. */
+/* How many arrangements satisfy the clues of a zebra puzzle's specification, up to limit. */
 int r1_gen_logic_count(const json_t *zebra, int limit);
 
 #endif

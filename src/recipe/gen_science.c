@@ -1,8 +1,8 @@
 /* gen_science.c: procedural tasks of physics, with units, and of stoichiometry.
  *
  * Numbers are drawn as whole multiples of a power of ten, so that prompts show exact decimals.  An
- * answer that a short decimal states exactly must be exact; the others are asked for, and judged, to
- * three significant digits. */
+ * answer that a short decimal states exactly must be exact; the others are asked for, and judged,
+ * to three significant digits. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* reward.h: what a completion is paid for.  A reward is a row of a table: a name, its options, and a
- * function that scores a batch.  A run combines some of them with weights:
+/* reward.h: what a completion is paid for.  A reward is a row of a table: a name, its options, and
+ * a function that scores a batch.  A run combines some of them with weights:
  *
  *     "rewards": [{"name": "accuracy"}, {"name": "format", "weight": 0.2},
  *                 {"name": "language", "language": "en", "weight": 0.1},
@@ -14,8 +14,8 @@
  * posted as a JSON array, and which answers with a JSON array (or {"scores": [...]}).  A sample is
  *     {"index": 0, "count": 64, "step": 12, "prompt": "...", "completion": "...", "answer": ...,
  *      "verifier": "number", "correct": true, "tokens": 105, "terminated": true}
- * and its score a number, {"score": a number}, or null for "does not apply": then it counts 0 and is
- * left out of the mean. */
+ * and its score a number, {"score": a number}, or null for "does not apply": then it counts 0 and
+ * is left out of the mean. */
 #ifndef R1_REWARD_H
 #define R1_REWARD_H
 

@@ -1,7 +1,7 @@
 /* language.c: see language.h.
  *
- * The text is read once.  What is no language is stepped over; words are counted by script, and at
- * the end of a sentence its counts are added to the sums, when it is known what else stood in it. */
+ * The text is read once.  What is no language is stepped over; words are counted by script, and
+ * at the end of a sentence, when it is known what else stood in it, its counts are added. */
 #include "verify/language.h"
 
 #include <string.h>
