@@ -23,7 +23,8 @@ static const r1_opt rows[] = {
      .type = R1_OPT_STR,
      .offset = AT(gold),
      .arg = "TEXT",
-     .help = "The reference."},
+     .help =
+         "The reference; for other verifiers than math their specification in JSON, or text."},
     {.name = "answer",
      .type = R1_OPT_STR,
      .offset = AT(answer),
@@ -222,18 +223,79 @@ static r1_status file(const options *v, r1_err *err)
     return status;
 }
 
+/* ---- Any verifier ------------------------------------------------------------------------- */
+
+static void list(void)
+{
+    const r1_verifier *v;
+    for (int i = 0; (v = r1_verify_at(i)); i++)
+        printf("%-10s  %s\n", v->name, v->help);
+}
+
+static void print_verdict(const options *v, const r1_verifier *by, const r1_verdict *r)
+{
+    r1_buf b;
+    r1_buf_init(&b, 0);
+    if (v->json) {
+        r1_buf_printf(&b, "{\"verifier\": \"%s\", \"reward\": ", by->name);
+        r1_json_number(&b, r->reward);
+        r1_buf_printf(&b, ", \"correct\": %s, \"formatted\": %s, \"answer\": ",
+                      r->correct ? "true" : "false", r->formatted ? "true" : "false");
+        r1_json_quote(&b, r->answer, strlen(r->answer));
+        r1_buf_putc(&b, '}');
+    } else {
+        r1_buf_printf(&b, "%s, reward ",
+                      r->correct     ? "right"
+                      : r->formatted ? "wrong"
+                                     : "no answer");
+        r1_json_number(&b, r->reward);
+        if (r->answer[0])
+            r1_buf_printf(&b, ", answer %s", r->answer);
+    }
+    puts(b.data);
+    r1_buf_release(&b);
+}
+
+/* A reference that is no JSON is a text. */
+static r1_status any(const options *v, const r1_verifier *by, r1_err *err)
+{
+    json_t *spec = NULL;
+    if (r1_json_parse(v->gold, strlen(v->gold), "--gold", &spec, NULL) != R1_OK)
+        spec = json_string(v->gold);
+    if (!spec)
+        return r1_fail(err, R1_EFORMAT, "--gold is not UTF-8");
+    r1_status s = by->check ? by->check(spec, err) : R1_OK;
+    if (s == R1_OK) {
+        r1_verdict r = by->judge(spec, v->answer, strlen(v->answer), true);
+        print_verdict(v, by, &r);
+    }
+    json_decref(spec);
+    return s;
+}
+
 /* ---- The command -------------------------------------------------------------------------- */
 
-static r1_status understand(const char **words, int n_words, const options *v, r1_err *err)
+/* *by: NULL for the list. */
+static r1_status understand(const char **words, int n_words, const options *v,
+                            const r1_verifier **by, r1_err *err)
 {
+    *by = NULL;
     if (n_words == 0)
-        return r1_fail(err, R1_EARG, "verify: which verifier? there is math");
-    if (strcmp(words[0], "math") != 0)
-        return r1_fail(err, R1_EARG, "verify: '%.60s' is not math", words[0]);
+        return r1_fail(err, R1_EARG, "verify: which verifier? `r1 verify list` names them");
+    if (strcmp(words[0], "list") == 0)
+        return R1_OK;
+    const r1_verifier *found = r1_verify_find(words[0], err);
+    if (!found)
+        return R1_EARG;
+    bool math = strcmp(words[0], "math") == 0;
+    if (v->tsv && !math)
+        return r1_fail(err, R1_EARG, "verify: --tsv belongs to math");
     if (v->tsv && (v->gold || v->answer))
         return r1_fail(err, R1_EARG, "verify: --tsv has its own references and answers");
     if (!v->tsv && (!v->gold || !v->answer))
-        return r1_fail(err, R1_EARG, "verify math needs --gold and --answer, or --tsv");
+        return r1_fail(err, R1_EARG, "verify %s needs --gold and --answer%s", words[0],
+                       math ? ", or --tsv" : "");
+    *by = found;
     return R1_OK;
 }
 
@@ -243,13 +305,18 @@ int r1_cmd_verify(int argc, char **argv)
     r1_opts o;
     r1_err err = {0};
     const char *words[1];
+    const r1_verifier *by;
     int n_words, code;
     r1_opts_init(&o, rows, R1_CMD_COUNT(rows), &v, sizeof v);
     if (!r1_cmd_options("verify", &o, argc, argv, words, 1, &n_words, &code))
         return code;
     code = 0;
-    if (understand(words, n_words, &v, &err) != R1_OK)
+    if (understand(words, n_words, &v, &by, &err) != R1_OK)
         code = r1_cmd_usage(&err, "verify");
+    else if (!by)
+        list();
+    else if (strcmp(by->name, "math") != 0)
+        code = any(&v, by, &err) == R1_OK ? 0 : r1_cmd_fail(&err);
     else if (!v.tsv)
         one(&v);
     else if (file(&v, &err) != R1_OK)

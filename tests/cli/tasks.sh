@@ -31,6 +31,18 @@ expect 2 'sudoku4 has no corpus' "$R1" task make sudoku4 --documents
 expect 2 "'chess' is unknown" "$R1" task make chess
 expect 2 "NAME is missing" "$R1" task make
 
+# Any verifier from the command line.
+expect 0 '^sudoku ' "$R1" verify list
+expect 0 '^right, reward 1, answer C$' "$R1" verify choice --gold C --answer '<think>B?</think> Answer: **(C)**'
+expect 0 '^no answer, reward 0$' "$R1" verify choice --gold C --answer 'A or C'
+expect 0 '^wrong, reward 0, answer 13$' "$R1" verify number --gold 12 --answer '#### 13'
+expect 0 '"reward": 0.5, "correct": false, "formatted": true' \
+    "$R1" verify language --gold en --answer '<think>it 所</think>' --json
+expect 0 '^right' "$R1" verify format --gold '{}' --answer '<think>a</think>b'
+expect_error "choice: the answer 'c' is not a capital" "$R1" verify choice --gold c --answer C
+expect 2 "did you mean 'zebra'" "$R1" verify zebre --gold 1 --answer 1
+expect 2 'needs --gold and --answer' "$R1" verify zebra --gold 1
+
 # A run is paid by rules and by a program; each reward is recorded by its name.
 printf '{"prompt":"2+2=","answer":4,"verifier":"number"}\n' > "$TMP/data.jsonl"
 cat > "$TMP/run.json" <<END
