@@ -14,7 +14,7 @@ expect 0 '^\{"result": "equal", "gold": "5", "answer": "x=5"\}$' \
     "$R1" verify math --json --gold 5 --answer '\boxed{x=5}'
 
 expect 2 'which verifier' "$R1" verify
-expect 2 'is not math' "$R1" verify chess
+expect 2 "unknown verifier 'chess'" "$R1" verify chess
 expect 2 'needs --gold and --answer' "$R1" verify math --gold 1
 expect 2 'own references' "$R1" verify math --gold 1 --tsv x
 expect_error 'no-such-file' "$R1" verify math --tsv "$TMP/no-such-file"
