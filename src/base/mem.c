@@ -79,6 +79,11 @@ r1_status r1_mem_large(size_t bytes, void **out, r1_err *err)
         else
             madvise(p, bytes, MADV_HUGEPAGE);
 #endif
+#ifdef MADV_DONTFORK
+        /* A child runs another program or lives briefly; it must not make writes here copies. */
+        if (p)
+            madvise(p, bytes, MADV_DONTFORK);
+#endif
     }
     *out = p;
     if (!p)

@@ -16,7 +16,8 @@ void r1_mem_free(void *p);
 #define R1_NEW_N(type, n) ((type *)r1_mem_alloc_n((n), sizeof(type)))
 void *r1_mem_alloc_n(size_t n, size_t size); /* aborts on overflow too */
 
-/* Large blocks: 64-byte aligned, zeroed, huge pages where the system has them. */
+/* Large blocks: 64-byte aligned, zeroed, huge pages where the system has them.  A child of fork
+ * may not touch them. */
 r1_status r1_mem_large(size_t bytes, void **out, r1_err *err);
 void r1_mem_large_free(void *p, size_t bytes);
 

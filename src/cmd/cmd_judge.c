@@ -383,7 +383,7 @@ static r1_status show_layers(const session *s, r1_err *err)
         else if (!missing)
             missing = r1_box_layer_name(bit);
     }
-    fprintf(stderr, " memory %s\n", have & R1_BOX_CGROUP ? "limited by cgroup" : "watched");
+    fprintf(stderr, " memory %s\n", have & R1_BOX_CGROUP ? "limited" : "watched");
     if (s->options->strict && missing)
         return r1_fail(err, R1_EUNSUPPORTED,
                        "judge: --strict, and the wall '%s' is missing here", missing);

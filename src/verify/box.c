@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/os.h"
+#include "verify/cgroup.h"
 #include "verify/filter.h"
 #include "verify/jail.h"
 #include "verify/procs.h"
@@ -37,7 +38,7 @@
 struct r1_box {
     r1_jail_config config;
     unsigned layers;
-    bool watched; /* resident memory can be seen from here */
+    char groups[R1_CGROUP_PATH]; /* where a run's cgroup is made; "" = nowhere */
 };
 
 /* One run, as the parent sees it. */
@@ -45,7 +46,8 @@ typedef struct {
     const r1_box *box;
     const r1_box_job *job;
     r1_box_result *result;
-    char work[64]; /* not isolated: the directory */
+    char work[64];              /* not isolated: the directory */
+    char group[R1_CGROUP_PATH]; /* "" = none */
     int input, output[2], error[2], go[2], report[2], start_pipe[2], file, pidfd;
     pid_t init;
     bool ended; /* the reason for killing is in result->end */
@@ -222,8 +224,16 @@ static bool be_born(run *r, bool trial)
         set_fault(r, c->isolated ? "make namespaces" : "make a process", errno);
         return false;
     }
-    if ((c->isolated && !map_identity(r)) || write(r->go[1], "g", 1) != 1) {
-        set_fault(r, "map the user into its namespace", errno);
+    const char *failed = NULL;
+    if (r->box->groups[0] && !r1_cgroup_make(r->box->groups, r->job->limits.memory,
+                                             r->job->limits.processes, r->init, r->group))
+        failed = "make a cgroup";
+    else if (c->isolated && !map_identity(r))
+        failed = "map the user into its namespace";
+    else if (write(r->go[1], "g", 1) != 1)
+        failed = "start the box";
+    if (failed) {
+        set_fault(r, failed, errno);
         syscall(SYS_pidfd_send_signal, r->pidfd, SIGKILL, NULL, 0);
     }
     close_fd(&r->input);
@@ -416,8 +426,19 @@ static void conclude(run *r)
         out->memory = r->program_peak;
     out->wall = r->started ? r1_os_seconds() - r->start : 0;
     out->cpu = r->cpu;
+    bool out_of_memory = false;
+    if (r->group[0]) {
+        int64_t peak;
+        r1_cgroup_end(r->group, &out_of_memory, &peak);
+        if (out->memory == 0)
+            out->memory = peak;
+    }
     if (r->ended)
         return;
+    if (out_of_memory) {
+        out->end = R1_BOX_MEMORY;
+        return;
+    }
     if (!r->finished) {
         set_fault(r, "the box ended before its program did", 0);
         return;
@@ -544,7 +565,7 @@ static r1_status try_box(r1_box *b, r1_err *err)
 {
     r1_box_result result;
     r1_status status = R1_OK;
-    b->layers = run_job(b, &trial_job, true, &result);
+    b->layers = run_job(b, &trial_job, true, &result) | (b->groups[0] ? R1_BOX_CGROUP : 0);
     if (result.end != R1_BOX_EXITED || result.code != 0)
         status = r1_fail(err, R1_EUNSUPPORTED, "%.300s",
                          result.err.len ? result.err.data : "box: the trial failed");
@@ -569,7 +590,13 @@ r1_status r1_box_open(bool unsafe, r1_box **out, r1_err *err)
     c->isolated = true;
     c->change_user = geteuid() == 0;
     find_binds(c);
+    if (!r1_cgroup_find(b->groups))
+        b->groups[0] = '\0';
     status = try_box(b, &why);
+    if (status != R1_OK && b->groups[0]) { /* delegated in part only: watch instead */
+        b->groups[0] = '\0';
+        status = try_box(b, &why);
+    }
     if (status != R1_OK && c->change_user) { /* a container may have no user nobody */
         c->change_user = false;
         status = try_box(b, &why);

@@ -26,7 +26,7 @@ typedef enum {
     R1_BOX_SECCOMP = 1 << 3,
     R1_BOX_LANDLOCK = 1 << 4,
     R1_BOX_PROC = 1 << 5,   /* a /proc of its own that shows the program's own processes */
-    R1_BOX_CGROUP = 1 << 6, /* cgroup v2 limits; without it resident memory is polled */
+    R1_BOX_CGROUP = 1 << 6, /* cgroup v2, see cgroup.h; memory is watched in any case */
 } r1_box_layer;
 
 typedef struct r1_box r1_box;

@@ -564,7 +564,7 @@ r1_status r1_judge_open(const r1_judge_config *config, r1_judge **out, r1_err *e
         r1_mem_free(j);
         return status;
     }
-    /* Two a core: the making and unmaking of a box waits for the kernel, and some programs sleep. */
+    /* Two a core: making a box waits for the kernel, and some programs sleep. */
     int wanted = config->slots > 0 ? config->slots : 2 * r1_os_cpu_count();
     wanted = wanted < MAX_SLOTS ? wanted : MAX_SLOTS;
     pthread_mutex_init(&j->lock, NULL);
