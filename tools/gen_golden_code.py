@@ -60,19 +60,24 @@ def main():
     text = json.dumps(TESTS, ensure_ascii=False)
     golden = {
         "text": text,
-        "packed": [{"protocol": p, "data": pack(pickle.dumps(text, protocol=p))} for p in range(1, 6)],
-        "refused": [pack(pickle.dumps(x, protocol=4)) for x in ([text], {"a": text}, 7, None, b"x", print)],
+        "packed": [{"protocol": p, "data": pack(pickle.dumps(text, protocol=p))}
+                   for p in range(1, 6)],
+        "refused": [pack(pickle.dumps(x, protocol=4))
+                    for x in ([text], {"a": text}, 7, None, b"x", print)],
         "lcb": [[a, b, same_lcb(a, b)] for a, b in itertools.product(NUMBERS, NUMBERS)]
         + [[a, b, same_lcb(a, b)] for a, b in itertools.product(LINES, LINES)],
-        "json": [[a, b, json.loads(a) == json.loads(b)] for a, b in itertools.product(VALUES, VALUES)],
+        "json": [[a, b, json.loads(a) == json.loads(b)]
+                 for a, b in itertools.product(VALUES, VALUES)],
     }
     lines = []
     for key, value in golden.items():
         parts = value if isinstance(value, list) else [value]
-        text = ",\n".join(json.dumps(v, separators=(",", ":")) for v in parts)
-        lines.append(f"{json.dumps(key)}:" + (f"[\n{text}\n]" if isinstance(value, list) else text))
+        body = ",\n".join(json.dumps(v, separators=(",", ":")) for v in parts)
+        body = f"[\n{body}\n]" if isinstance(value, list) else body
+        lines.append(f"{json.dumps(key)}:{body}")
     out.write_text("{" + ",\n".join(lines) + "}\n")
-    print(f"{out}: {len(golden['lcb'])} + {len(golden['json'])} pairs; Python {sys.version.split()[0]}")
+    pairs = f"{len(golden['lcb'])} + {len(golden['json'])} pairs"
+    print(f"{out}: {pairs}; Python {sys.version.split()[0]}")
 
 
 if __name__ == "__main__":
