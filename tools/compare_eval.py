@@ -32,7 +32,7 @@ def run(*command):
 def sample(directory, rows, v):
     """Completions of each row's question, as a list of (text, tokens, finish)."""
     tokenizer = AutoTokenizer.from_pretrained(directory, padding_side="left")
-    model = AutoModelForCausalLM.from_pretrained(directory, torch_dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
     ends = model.generation_config.eos_token_id
     ends = set(ends if isinstance(ends, list) else [ends])
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(ends)
