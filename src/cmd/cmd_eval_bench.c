@@ -107,17 +107,17 @@ static void tell_beginning(const r1_measure *m, const r1_measure_progress *at)
             (long long)r1_measure_id(m), (long long)at->resumed, (long long)at->samples);
 }
 
-static r1_status compare_recorded(session *s, int64_t id, r1_err *err)
+static void compare_recorded(const session *s, const r1_score *score)
 {
     r1_recorded_comparison c;
-    R1_TRY(r1_recorded_compare(s->recorded, s->store, id, &c, err));
+    r1_recorded_compare(s->recorded, score, &c);
     if (c.scored > 0)
-        fprintf(stderr,
-                "r1: recorded: %.2f %% of %lld right; %lld right there and wrong here, %lld "
-                "wrong there and right here\n",
-                100.0 * (double)c.recorded / (double)c.scored, (long long)c.scored,
-                (long long)c.stricter, (long long)c.looser);
-    return R1_OK;
+        fprintf(
+            stderr,
+            "r1: recorded: pass@1 %.2f %%, cons@%d %.2f %% by the scores of the record; %lld "
+            "right there and wrong here, %lld wrong there and right here\n",
+            100 * c.accuracy, score->k, 100 * c.consensus, (long long)c.stricter,
+            (long long)c.looser);
 }
 
 static r1_status run_bench(session *s, const r1_bench *bench, const char *word, bool own_rows,
@@ -139,10 +139,10 @@ static r1_status run_bench(session *s, const r1_bench *bench, const char *word, 
                        "interrupted: what was sampled is kept in evaluation %lld; the same "
                        "command goes on",
                        (long long)id);
-    if (status == R1_OK && s->recorded)
-        status = compare_recorded(s, id, err);
     if (status == R1_OK)
         status = r1_score_read(s->store, id, &s->scores[s->n_scores], err);
+    if (status == R1_OK && s->recorded)
+        compare_recorded(s, &s->scores[s->n_scores]);
     s->n_scores += status == R1_OK;
     return status;
 }

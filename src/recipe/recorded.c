@@ -246,31 +246,36 @@ r1_status r1_recorded_run(r1_measure *m, r1_recorded *r, bool own_rows, r1_err *
     return R1_OK;
 }
 
-typedef struct {
-    const r1_recorded *r;
-    r1_recorded_comparison *out;
-} comparing;
-
-static bool on_answer(void *ud, const r1_store_answer *a)
+static const row *row_of(const r1_recorded *r, int problem)
 {
-    const comparing *c = ud;
-    for (int i = 0; i < c->r->n; i++) {
-        const row *x = &c->r->rows[i];
-        if (x->problem != a->problem || a->sample >= x->n)
-            continue;
-        c->out->scored++;
-        c->out->recorded += x->right[a->sample];
-        c->out->stricter += x->right[a->sample] && !a->correct;
-        c->out->looser += !x->right[a->sample] && a->correct;
-        break;
-    }
-    return true;
+    for (int i = 0; i < r->n; i++)
+        if (r->rows[i].problem == problem)
+            return &r->rows[i];
+    return NULL;
 }
 
-r1_status r1_recorded_compare(const r1_recorded *r, r1_store *s, int64_t id,
-                              r1_recorded_comparison *out, r1_err *err)
+void r1_recorded_compare(const r1_recorded *r, const r1_score *s, r1_recorded_comparison *out)
 {
+    int problems = 0;
     *out = (r1_recorded_comparison){0};
-    comparing c = {r, out};
-    return r1_store_eval_samples(s, id, -1, on_answer, &c, err);
+    for (int i = 0; i < s->problems; i++) {
+        const r1_score_problem *p = &s->of[i];
+        const row *x = row_of(r, p->problem);
+        if (!x || x->n != p->n)
+            continue;
+        int right = 0;
+        for (int j = 0; j < p->n; j++) {
+            right += x->right[j];
+            out->stricter += x->right[j] && !p->correct[j];
+            out->looser += !x->right[j] && p->correct[j];
+        }
+        problems++;
+        out->scored += p->n;
+        out->accuracy += (double)right / p->n;
+        out->consensus += r1_stats_majority(p->class_of, x->right, p->n).first;
+    }
+    if (problems > 0) {
+        out->accuracy /= problems;
+        out->consensus /= problems;
+    }
 }

@@ -12,6 +12,7 @@
 #define R1_RECORDED_H
 
 #include "recipe/measure.h"
+#include "recipe/score.h"
 
 typedef struct r1_recorded r1_recorded;
 
@@ -30,14 +31,16 @@ r1_status r1_recorded_bench(const char *path, const char *verifier, int limit, r
  * else the problem with the row's id or question. */
 r1_status r1_recorded_run(r1_measure *m, r1_recorded *r, bool own_rows, r1_err *err);
 
-/* How the verdicts compare with the recorded ones. */
+/* What the record says, and how the verdicts compare with it. */
 typedef struct {
     int64_t scored;   /* samples with a recorded score */
-    int64_t recorded; /* of them right by the record */
+    double accuracy;  /* mean over problems of the share that is right by the record */
+    double consensus; /* share of problems whose majority is; ties to the answer seen first */
     int64_t stricter; /* right by the record, wrong here */
     int64_t looser;   /* wrong by the record, right here */
 } r1_recorded_comparison;
-r1_status r1_recorded_compare(const r1_recorded *r, r1_store *s, int64_t id,
-                              r1_recorded_comparison *out, r1_err *err);
+/* s: the figures of an evaluation that r1_recorded_run has filled.  Majorities are those of the
+ * verifier's equality; only whether they are right is the record's. */
+void r1_recorded_compare(const r1_recorded *r, const r1_score *s, r1_recorded_comparison *out);
 
 #endif

@@ -90,7 +90,7 @@ expect_error 'page|dev' "$R1" eval report 1 --report /dev/null/page.html
 # ---- Exported, and scored as recorded samples
 "$R1" eval export 1 > "$TMP/samples.jsonl" || fail "export"
 [ "$(wc -l < "$TMP/samples.jsonl")" = 100 ] || fail "not one line a problem"
-expect 0 'recorded: .*; 0 right there and wrong here, 0 wrong there and right here' \
+expect 0 'recorded: .* by the scores of the record; 0 right there and wrong here, 0 wrong' \
     "$R1" eval again --recorded "$TMP/samples.jsonl" --verifier modsum
 expect 0 'recorded: .*; 0 right there and wrong here, 0 wrong' \
     "$R1" eval again "$TMP/sums.json" --recorded "$TMP/samples.jsonl"
