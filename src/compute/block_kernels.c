@@ -4,7 +4,11 @@
  * signed bytes.  The sum of a block is an exact integer,
  *     128 (codes . uppers) + (codes . lowers) - offset * sum(inputs)
  * and becomes a float once: every output is one chain of y += float(sum) * (scale * input scale)
- * [+ minimum * float sum of inputs] in the order of the inputs, the same for every tile. */
+ * [+ minimum * float sum of inputs] in the order of the inputs, the same for every tile.
+ *
+ * Most blocks are coarse: their lower bytes are 0, and where no row of a tile has a fine block the
+ * second product is left out, with 128 in the scale instead.  That is the same number: a sum of
+ * uppers has less than 24 bits, and a factor of 128 never rounds. */
 #include "compute/matmul.h"
 
 #include "compute/simd.h"
@@ -415,29 +419,61 @@ R1_INLINE void dot_both(vi upper[MAX_ROWS][MAX_PANELS * PV],
     }
 }
 
-/* Sums over halves [first,last) of block b as exact integers, without the offset. */
-R1_INLINE void block_sums(vi acc[MAX_ROWS][MAX_PANELS * PV], const r1_block_format f,
-                          const tile_view *t, int64_t b, const int nr, const int nv,
-                          const int first, const int last)
+/* acc += sums over halves [first,last) of block b, exact integers. */
+R1_INLINE void fine_sums(vi acc[MAX_ROWS][MAX_PANELS * PV], const r1_block_format f,
+                         const tile_view *t, int64_t b, const int nr, const int nv,
+                         const int first, const int last)
 {
     const int8_t *x = t->x + b * X_BYTES * R1_TILE_ROWS;
     const size_t q = t->at.q + (size_t)b * t->at.block;
-    const bool both = nr * nv <= 8;
-    vi lower[MAX_ROWS][MAX_PANELS * PV];
-    UNROLL for (int r = 0; r < nr; r++) UNROLL for (int v = 0; v < nv; v++) acc[r][v] =
-        lower[r][v] = i_set(0);
-    if (both)
-        dot_both(acc, lower, f, t, x, q, nr, nv, first, last);
+    vi upper[MAX_ROWS][MAX_PANELS * PV];
+    UNROLL for (int r = 0; r < nr; r++) UNROLL for (int v = 0; v < nv; v++) upper[r][v] =
+        i_set(0);
+    if (nr * nv <= 8)
+        dot_both(upper, acc, f, t, x, q, nr, nv, first, last);
     else
-        UNROLL for (int h = first; h < last; h++) dot_half(acc, f, t, x, q, nr, nv, h);
-    UNROLL for (int r = 0; r < nr; r++) UNROLL for (int v = 0; v < nv; v++)
-    {
-        acc[r][v] = i_left(acc[r][v], BASE_BITS);
-        if (both)
-            acc[r][v] = i_add(acc[r][v], lower[r][v]);
-    }
-    if (!both)
+        UNROLL for (int h = first; h < last; h++) dot_half(upper, f, t, x, q, nr, nv, h);
+    UNROLL for (int r = 0; r < nr; r++) UNROLL for (int v = 0; v < nv; v++) acc[r][v] =
+        i_add(acc[r][v], i_left(upper[r][v], BASE_BITS));
+    if (nr * nv > 8)
         UNROLL for (int h = first; h < last; h++) dot_half(acc, f, t, x + 32, q, nr, nv, h);
+}
+
+/* The same without lower bytes, from the start values in acc on.  Few outputs have two chains. */
+R1_INLINE void coarse_sums(vi acc[MAX_ROWS][MAX_PANELS * PV], const r1_block_format f,
+                           const tile_view *t, int64_t b, const int nr, const int nv,
+                           const int first, const int last)
+{
+    const int8_t *x = t->x + b * X_BYTES * R1_TILE_ROWS;
+    const size_t q = t->at.q + (size_t)b * t->at.block;
+    if (nr * nv > 8 || last - first < 2) {
+        UNROLL for (int h = first; h < last; h++) dot_half(acc, f, t, x, q, nr, nv, h);
+        return;
+    }
+    vi other[MAX_ROWS][MAX_PANELS * PV];
+    UNROLL for (int r = 0; r < nr; r++) UNROLL for (int v = 0; v < nv; v++) other[r][v] =
+        i_set(0);
+    ROLLED for (int g = 0; g < 4; g++) UNROLL for (int v = 0; v < nv; v++)
+    {
+        const uint8_t *at = panel_of(t, v) + q + lane_of(v) * 4;
+        const vi low = codes(f, at, g, 0), high = codes(f, at, g, 1);
+        UNROLL for (int r = 0; r < nr; r++)
+        {
+            const int8_t *xr = x + r * X_BYTES + 4 * g;
+            acc[r][v] = i_dot(acc[r][v], low, four(xr), f.wide);
+            other[r][v] = i_dot(other[r][v], high, four(xr + 16), f.wide);
+        }
+    }
+    UNROLL for (int r = 0; r < nr; r++) UNROLL for (int v = 0; v < nv; v++) acc[r][v] =
+        i_add(acc[r][v], other[r][v]);
+}
+
+/* Whether one of nr rows has a fine block b. */
+R1_INLINE bool any_fine(const tile_view *t, int64_t b, const int nr)
+{
+    int32_t any = 0;
+    UNROLL for (int r = 0; r < nr; r++) any |= t->isum[4 * (b * R1_TILE_ROWS + r) + 3];
+    return any != 0;
 }
 
 /* Scale (or minimum) number i of a vector of outputs, group b of 32 inputs. */
@@ -454,12 +490,25 @@ R1_INLINE vf scale_of(const r1_block_format f, const uint8_t *panel, size_t coar
 
 /* y (nr,nv) += block b, or the `part` of it that has a scale of its own. */
 R1_INLINE void block_step(float *y, const r1_block_format f, const tile_view *t, int64_t b,
-                          const int part, const int nr, const int nv)
+                          const int part, const int nr, const int nv, const bool fine)
 {
-    const int parts = R1_BLOCK / f.sub;
+    const int parts = R1_BLOCK / f.sub, last = parts == 2 ? part + 1 : 2;
     const bool shifted = f.offset >= 0 && !(f.wide && SIGNED_WIDE);
     vi acc[MAX_ROWS][MAX_PANELS * PV];
-    block_sums(acc, f, t, b, nr, nv, part, parts == 2 ? part + 1 : 2);
+    UNROLL for (int r = 0; r < nr; r++)
+    {
+        const int64_t at = b * R1_TILE_ROWS + r;
+        const int32_t inputs = t->isum[4 * at + (parts > 1 ? part + 1 : 0)];
+        const vi away =
+            shifted ? i_sub(i_set(0), i_left(i_set(fine ? inputs : inputs >> BASE_BITS),
+                                             (unsigned)f.offset))
+                    : i_set(0);
+        UNROLL for (int v = 0; v < nv; v++) acc[r][v] = away;
+    }
+    if (fine)
+        fine_sums(acc, f, t, b, nr, nv, part, last);
+    else
+        coarse_sums(acc, f, t, b, nr, nv, part, last);
     vf d[MAX_PANELS * PV], m[MAX_PANELS * PV];
     UNROLL for (int v = 0; v < nv; v++)
     {
@@ -471,14 +520,13 @@ R1_INLINE void block_step(float *y, const r1_block_format f, const tile_view *t,
     }
     UNROLL for (int r = 0; r < nr; r++)
     {
-        const int64_t at = b * R1_TILE_ROWS + r, sum = 3 * at + (parts > 1 ? part + 1 : 0);
-        const vf dx = v_set(t->scale[at]), xs = v_set(t->sum[sum]);
-        const vi away = shifted ? i_left(i_set(t->isum[sum]), (unsigned)f.offset) : i_set(0);
+        const int64_t at = b * R1_TILE_ROWS + r;
+        const vf dx = v_set(fine ? t->scale[at] : t->scale[at] * (1 << BASE_BITS));
+        const vf xs = v_set(t->sum[3 * at + (parts > 1 ? part + 1 : 0)]);
         UNROLL for (int v = 0; v < nv; v++)
         {
             float *to = y + (r * nv + v) * VW;
-            const vi whole = shifted ? i_sub(acc[r][v], away) : acc[r][v];
-            vf total = v_fma(i_float(whole), v_mul(d[v], dx), v_load(to));
+            vf total = v_fma(i_float(acc[r][v]), v_mul(d[v], dx), v_load(to));
             if (f.min)
                 total = v_fma(m[v], xs, total);
             v_store(to, total);
@@ -496,9 +544,11 @@ R1_INLINE void block_rows(float *y, const r1_block_format f, const tile_view *t,
     for (int64_t b = 0; b < t->blocks; b++) {
         __asm__("" : "+r"(y)); /* or the compiler keeps y in registers that it does not have */
         v_fetch(ahead.at, ahead.bytes, b, t->blocks);
-        block_step(y, f, t, b, 0, nr, nv);
-        if (f.sub < R1_BLOCK)
-            block_step(y, f, t, b, 1, nr, nv);
+        const int parts = R1_BLOCK / f.sub;
+        if (any_fine(t, b, nr))
+            UNROLL for (int p = 0; p < parts; p++) block_step(y, f, t, b, p, nr, nv, true);
+        else
+            UNROLL for (int p = 0; p < parts; p++) block_step(y, f, t, b, p, nr, nv, false);
     }
 }
 
@@ -513,7 +563,7 @@ R1_INLINE void block_tile(float *c, const r1_matmul_in *in, int64_t row, int nr,
     tile_view t = {in->q + first * X_BYTES,
                    in->scale + first,
                    in->sum + 3 * first,
-                   in->isum + 3 * first,
+                   in->isum + 4 * first,
                    blocks,
                    w,
                    panel_bytes,
@@ -541,7 +591,7 @@ R1_INLINE void block_tile(float *c, const r1_matmul_in *in, int64_t row, int nr,
         t.x += done * X_BYTES;
         t.scale += done;
         t.sum += 3 * done;
-        t.isum += 3 * done;
+        t.isum += 4 * done;
     }
 }
 
@@ -641,7 +691,7 @@ static void block_tile(float *c, const r1_matmul_in *in, int64_t row, int nr, co
             const int64_t b = i / parts;
             const int64_t at_x = group * blocks + b * R1_TILE_ROWS + row - group;
             const int8_t *x = in->q + at_x * X_BYTES;
-            const int64_t sum = 3 * at_x + (parts > 1 ? i % parts + 1 : 0);
+            const int64_t sum = parts > 1 ? i % parts + 1 : 0;
             const int first = (int)(i % parts) * f.sub;
             int32_t upper = 0, lower = 0;
             for (int k = first; k < first + f.sub; k++) {
@@ -651,10 +701,10 @@ static void block_tile(float *c, const r1_matmul_in *in, int64_t row, int nr, co
             }
             int32_t n = i_left(upper, BASE_BITS) + lower;
             if (f.offset >= 0)
-                n -= i_left(in->isum[sum], (unsigned)f.offset);
+                n -= i_left(in->isum[4 * at_x + sum], (unsigned)f.offset);
             y += (float)n * (scale_of(f, w, 0, at.fine, b, i, o) * in->scale[at_x]);
             if (f.min)
-                y += scale_of(f, w, at.min, at.fine_min, b, i, o) * in->sum[sum];
+                y += scale_of(f, w, at.min, at.fine_min, b, i, o) * in->sum[3 * at_x + sum];
         }
         c[o] = y;
     }
@@ -683,14 +733,17 @@ TILE(tile_iq4_nl, R1_IQ4_NL)
 
 /* ---- Inputs ------------------------------------------------------------------------------ */
 
-R1_INLINE void quantize_block(const float *v, float d, int8_t *q, float *sum, int32_t *isum)
+/* v (32) to q, in steps of d, or when coarse of 128 d. */
+R1_INLINE void quantize_block(const float *v, float d, bool fine, int8_t *q, float *sum,
+                              int32_t *isum)
 {
     int32_t half[2] = {0, 0};
     for (int h = 0; h < 2; h++) {
         vi total = i_set(0);
         for (int i = h * 16; i < h * 16 + 16; i += VW) {
-            vi n = i_round(v_mul(v_load(v + i), v_set(1 / d)));
-            vi upper = i_right(i_add(n, i_set(1 << (BASE_BITS - 1))), BASE_BITS);
+            vi n = i_round(v_mul(v_load(v + i), v_set(fine ? 1 / d : 1 / (128 * d))));
+            vi upper = fine ? i_right(i_add(n, i_set(1 << (BASE_BITS - 1))), BASE_BITS) : n;
+            n = fine ? n : i_left(n, BASE_BITS);
             i_narrow(q + i, upper);
             i_narrow(q + 32 + i, i_sub(n, i_left(upper, BASE_BITS)));
             total = i_add(total, n);
@@ -702,39 +755,54 @@ R1_INLINE void quantize_block(const float *v, float d, int8_t *q, float *sum, in
         isum[i] = sums[i];
         sum[i] = d * (float)sums[i];
     }
+    isum[3] = fine;
 }
 
-/* x = d (128 upper + lower): 127 * 128 steps to either side, seven bits more than llama.cpp's one
- * byte, which moves SmolLM2's distribution by 3.5e-3 nats. */
+/* 32 inputs from number i on, and the largest magnitude among them: bits of absolute values order
+ * as integers, NaN above infinity. */
+R1_INLINE float load_block(float *v, const void *x, const r1_dtype t, int64_t i)
+{
+    vi most = i_set(0);
+    for (int at = 0; at < R1_BLOCK; at += VW) {
+        vf a = v_ld(x, t, i + at, VW);
+        v_store(v + at, a);
+        most = i_max(most, i_magnitude(a));
+    }
+    const int32_t bits = i_most(most);
+    float magnitude;
+    memcpy(&magnitude, &bits, sizeof magnitude);
+    return magnitude;
+}
+
+/* x = d (128 upper + lower).  The error of an output is that of the largest blocks of its row:
+ * those whose largest value is above the root mean square of the largest values are fine, 127 * 128
+ * steps to either side; the others have 127 and no lower bytes.  llama.cpp has 127 everywhere,
+ * which moves SmolLM2's distribution by seven times as much (docs/performance.md). */
 R1_INLINE void quantize_row(const void *x, const r1_dtype t, int64_t k, int8_t *q, float *scale,
                             float *sum, int32_t *isum)
 {
-    for (int64_t b = 0; b < k / R1_BLOCK; b++) {
-        float v[R1_BLOCK];
-        vi most = i_set(0); /* bits of absolute values order as integers, NaN above infinity */
-        for (int i = 0; i < R1_BLOCK; i += VW) {
-            vf a = v_ld(x, t, b * R1_BLOCK + i, VW);
-            v_store(v + i, a);
-            most = i_max(most, i_magnitude(a));
-        }
-        const int32_t bits = i_most(most);
-        float d;
-        memcpy(&d, &bits, sizeof d);
-        d /= 127 << BASE_BITS;
+    const int64_t blocks = k / R1_BLOCK;
+    float v[R1_BLOCK], squares = 0;
+    for (int64_t b = 0; b < blocks; b++) {
+        const float most = load_block(v, x, t, b * R1_BLOCK);
+        squares += most * most;
+    }
+    const float typical = sqrtf(squares / (float)blocks);
+    for (int64_t b = 0; b < blocks; b++) {
+        const float most = load_block(v, x, t, b * R1_BLOCK), d = most / (127 << BASE_BITS);
         *scale = d;
         /* Less has no finite inverse; infinity and NaN go on through the scale. */
-        if (!(d > 1e-37f && d < INFINITY)) {
+        if (!(d > 1e-30f && d < INFINITY)) {
             memset(q, 0, X_BYTES);
-            for (int i = 0; i < 3; i++) {
-                isum[i] = 0;
+            memset(isum, 0, 4 * sizeof *isum);
+            for (int i = 0; i < 3; i++)
                 sum[i] = d * 0;
-            }
         } else
-            quantize_block(v, d, q, sum, isum);
+            quantize_block(v, d, !(most <= typical), q, sum, isum);
         q += R1_TILE_ROWS * X_BYTES;
         scale += R1_TILE_ROWS;
         sum += 3 * R1_TILE_ROWS;
-        isum += 3 * R1_TILE_ROWS;
+        isum += 4 * R1_TILE_ROWS;
     }
 }
 

@@ -256,7 +256,7 @@ static void convert_rows(void *ud, int thread, int64_t begin, int64_t end)
             j->k.blocks->quantize(x, j->x.dtype, k, (int8_t *)(uintptr_t)j->in.q + at * 64,
                                   (float *)(uintptr_t)j->in.scale + at,
                                   (float *)(uintptr_t)j->in.sum + at * 3,
-                                  (int32_t *)(uintptr_t)j->in.isum + at * 3);
+                                  (int32_t *)(uintptr_t)j->in.isum + at * 4);
         } else
             j->k.floats->convert((char *)(uintptr_t)j->in.x +
                                      (size_t)(i * j->depth * r1_tensor_traits(j->to)->bytes),
@@ -282,7 +282,7 @@ static r1_matmul_in make_input(r1_pool *pool, kernels k, r1_matmul_scratch *s, r
     if (j.to == R1_Q8_0) {
         const int64_t rows = (n + R1_TILE_ROWS - 1) / R1_TILE_ROWS * R1_TILE_ROWS;
         const int64_t blocks = rows * (depth / R1_BLOCK);
-        int8_t *at = grow(s, 2, (size_t)(blocks * (64 + 7 * 4)));
+        int8_t *at = grow(s, 2, (size_t)(blocks * (64 + 8 * 4)));
         float *scale = (float *)(void *)(at + 64 * blocks);
         j.in = (r1_matmul_in){.q = at,
                               .scale = scale,

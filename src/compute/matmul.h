@@ -6,7 +6,8 @@
  *   BF16  [K/2][16][2]                     pairs of inputs, as vdpbf16ps wants them
  *   blocks of 32 or 256 as block.h describes
  * Against quantised weights the inputs are quantised too, once a call: blocks of 32 with an F32
- * scale, each input two signed bytes, 128 upper + lower (32 upper bytes, then 32 lower ones).
+ * scale, each input two signed bytes, 128 upper + lower (32 upper bytes, then 32 lower ones, which
+ * are 0 in the blocks that matter little to their row).
  * Every output is one chain of additions in the order of the inputs: its
  * value depends neither on the number of rows nor on the threads. */
 #ifndef R1_MATMUL_H
@@ -60,9 +61,9 @@ typedef struct {
     /* For blocks in groups of 6 rows, so that a tile's rows lie together: */
     const int8_t *q;     /* (ceil(N/6), K/32, 6, 64) */
     const float *scale;  /* (ceil(N/6), K/32, 6) */
-    const int32_t *isum; /* (ceil(N/6), K/32, 6, 3) sums of 128 upper + lower: of all 32, of the
-                            first and of the second 16 */
-    const float *sum;    /* the same times scale */
+    const int32_t *isum; /* (ceil(N/6), K/32, 6, 4) sums of 128 upper + lower: of all 32, of the
+                            first and of the second 16; and whether a lower is not 0 */
+    const float *sum;    /* (ceil(N/6), K/32, 6, 3) the sums times scale */
 } r1_matmul_in;
 
 /* Memory that the next tiles read: asked for along the way, for the processor's own guesses end
