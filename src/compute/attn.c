@@ -114,7 +114,9 @@ static void make_groups(r1_attn_scratch *s, r1_attn_job *j, int rows, bool lists
     j->same = same;
 }
 
-/* Smaller groups or split keys when there is too little for all threads. */
+/* Smaller groups or split keys when there is too little for all threads.  Split keys go chunk by
+ * chunk, all heads of a chunk to one thread (neighbouring tasks): the keys and values of all heads
+ * lie in the same rows, which then come from memory once, in order. */
 static void spread(plan *p, r1_attn_scratch *s, r1_attn_job *j, int rows, int threads)
 {
     const int wanted = threads > 1 ? TASKS_A_THREAD * threads : 1;
@@ -124,9 +126,8 @@ static void spread(plan *p, r1_attn_scratch *s, r1_attn_job *j, int rows, int th
     int64_t tasks = (int64_t)j->n_groups * head_tasks(p);
     p->chunks = j->max_chunks;
     if (tasks < wanted && can_split) {
-        const int want = (int)((wanted + tasks - 1) / tasks);
-        p->chunks = (j->max_chunks + want - 1) / want;
-        p->splits = (j->max_chunks + p->chunks - 1) / p->chunks;
+        p->chunks = 1;
+        p->splits = j->max_chunks;
         j->part = grow(s, PARTS, (size_t)(parts * part) * sizeof(float));
         tasks *= p->splits;
     }
@@ -177,7 +178,7 @@ void r1_attn_run(r1_pool *pool, const r1_attn_kernels *kernels, r1_attn_scratch 
     make_groups(s, j, rows, false);
     spread(&p, s, j, rows, threads);
     const int64_t tasks = (int64_t)j->n_groups * p.splits * head_tasks(&p);
-    r1_pool_for(pool, tasks, 1, forward_tasks, &p);
+    r1_pool_for(pool, tasks, p.splits >= threads ? head_tasks(&p) : 1, forward_tasks, &p);
     if (j->part) {
         const int64_t floats = (int64_t)j->max_chunks * j->dv_dim;
         r1_pool_for(pool, (int64_t)j->rows->n * j->heads, ALONE / floats + 1, join_tasks, &p);

@@ -84,13 +84,14 @@ typedef struct {
     int64_t step;     /* bytes from one row to the next */
     int width;        /* elements; for Q8_0 whole blocks */
     r1_dtype dtype;
+    bool first; /* of the heads */
 } panel;
 
 static panel panel_of(const r1_tensor *t, int head, int width)
 {
     const r1_dtype_traits *type = r1_tensor_traits(t->dtype);
     return (panel){(const char *)t->data + (int64_t)head * width / type->block * type->bytes,
-                   t->stride0 / type->block * type->bytes, width, t->dtype};
+                   t->stride0 / type->block * type->bytes, width, t->dtype, head == 0};
 }
 
 R1_INLINE void load_row(float *to, const char *from, const r1_dtype t, int d)
@@ -129,15 +130,21 @@ static void write_row(const r1_tensor *t, int64_t row, int col, const float *fro
 }
 
 /* Ask for rows before they are needed: those of one head lie too far apart for the processor to
- * guess. */
+ * guess.  The first head asks for those of all the others too, for they are next. */
 static void fetch_rows(const panel *p, const int32_t *at, int n)
 {
-    enum { LINE = 64 };
+    enum { LINE = 64, MAX_WHOLE = 4096 };
     const r1_dtype_traits *type = r1_tensor_traits(p->dtype);
     const int bytes = p->width / type->block * type->bytes;
-    for (int i = 0; i < n; i++)
-        for (int line = 0; line < bytes; line += LINE)
-            __builtin_prefetch(p->base + at[i] * p->step + line, 0, 3);
+    const bool whole = p->first && p->step <= MAX_WHOLE;
+    for (int i = 0; i < n; i++) {
+        const char *row = p->base + at[i] * p->step;
+        int line = 0;
+        for (; line < bytes; line += LINE)
+            __builtin_prefetch(row + line, 0, 3);
+        for (; whole && line < p->step; line += LINE)
+            __builtin_prefetch(row + line, 0, 2);
+    }
 }
 
 /* VW vectors become their columns. */
