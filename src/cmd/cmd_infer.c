@@ -17,7 +17,7 @@
 
 const char *const r1_cmd_compute_names[] = {"auto", "f32", "bf16", NULL};
 const char *const r1_cmd_speculate_names[] = {"auto", "off", "on", NULL};
-const char *const r1_cmd_kv_names[] = {"auto", "f32", "f16", "bf16", NULL};
+const char *const r1_cmd_kv_names[] = {"auto", "f32", "f16", "bf16", "q8_0", NULL};
 
 bool r1_cmd_model_word(const char *command, r1_opts *o, int n_words, int *code)
 {
@@ -38,11 +38,16 @@ r1_status r1_cmd_open_model(const char *word, int threads, int compute, r1_model
     return r1_model_open(path, threads, (r1_compute)compute, out, err);
 }
 
-void r1_cmd_set_kv(r1_model *m, int kv)
+r1_dtype r1_cmd_kv_dtype(int kv)
 {
-    static const r1_dtype dtypes[] = {R1_F32, R1_F16, R1_BF16}; /* as the names, but for auto */
-    if (kv > 0)
-        m->kv_dtype = dtypes[kv - 1]; /* the engine takes it from here */
+    static const r1_dtype dtypes[] = {R1_F32, R1_F16, R1_BF16, R1_Q8_0}; /* as the names */
+    r1_assert(kv > 0);
+    return dtypes[kv - 1];
+}
+
+r1_status r1_cmd_set_kv(r1_model *m, int kv, r1_err *err)
+{
+    return kv > 0 ? r1_model_set_kv(m, r1_cmd_kv_dtype(kv), err) : R1_OK;
 }
 
 void r1_cmd_put_ids(r1_buf *b, const int32_t *ids, size_t n)
@@ -421,7 +426,7 @@ static r1_status bench_open(bench *b, const char *model, r1_err *err)
     const bench_options *v = b->v;
     double start = r1_os_seconds();
     R1_TRY(r1_cmd_open_model(model, v->threads, v->compute, &b->m, err));
-    r1_cmd_set_kv(b->m, v->kv);
+    R1_TRY(r1_cmd_set_kv(b->m, v->kv, err));
     r1_engine_options o = r1_engine_default(b->m);
     R1_TRY(bench_rows_needed(b, &o.max_batch, &o.kv_rows, err));
     int n_ids = v->prompt > v->context ? v->prompt : v->context;

@@ -12,8 +12,8 @@ extern const char *const r1_cmd_compute_names[];   /* as r1_compute */
 extern const char *const r1_cmd_speculate_names[]; /* as r1_speculate */
 extern const char *const r1_cmd_kv_names[];        /* for r1_cmd_set_kv */
 #define R1_CMD_KV_HELP                                                                          \
-    "Type of the keys and values: auto (by the arithmetic), f32, f16 or bf16; fewer bytes are " \
-    "read faster and have room for more."
+    "Type of the keys and values: auto (by the arithmetic), f32, f16, bf16 or q8_0; fewer bytes " \
+    "have room for more."
 
 /* Whether there is a MODEL word.  If not, that is told, *code set and o released. */
 bool r1_cmd_model_word(const char *command, r1_opts *o, int n_words, int *code);
@@ -27,7 +27,8 @@ r1_status r1_cmd_parse_ids(const char *text, const char *subject, int32_t **ids,
                            r1_err *err);
 
 /* The type of the keys and values, as chosen among the names. */
-void r1_cmd_set_kv(r1_model *m, int kv);
+r1_status r1_cmd_set_kv(r1_model *m, int kv, r1_err *err);
+r1_dtype r1_cmd_kv_dtype(int kv); /* of a name but auto */
 
 /* Append "[1, 2, 3]". */
 void r1_cmd_put_ids(r1_buf *b, const int32_t *ids, size_t n);

@@ -488,7 +488,7 @@ static r1_status run_open(r1_run_session *s, const char *word, r1_err *err)
                        s->m->cfg.context);
     if (v->ctx > 0)
         s->m->cfg.context = v->ctx; /* the engine takes its limits from here */
-    r1_cmd_set_kv(s->m, v->kv);
+    R1_TRY(r1_cmd_set_kv(s->m, v->kv, err));
     r1_engine_options o = r1_engine_default(s->m);
     if (v->samples < o.max_batch)
         o.max_batch = v->samples;

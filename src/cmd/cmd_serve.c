@@ -242,12 +242,11 @@ static r1_status read_files(files *f, const serve_options *v, r1_err *err)
 static void fill(r1_server_options *o, const serve_options *v, const files *f,
                  const char *const *words, int n_words)
 {
-    static const r1_dtype dtypes[] = {R1_F32, R1_F32, R1_F16, R1_BF16}; /* as the names */
     *o = (r1_server_options){.models = {.words = words,
                                         .n_words = n_words,
                                         .threads = v->threads,
                                         .compute = (r1_compute)v->compute,
-                                        .kv = dtypes[v->kv],
+                                        .kv = v->kv ? r1_cmd_kv_dtype(v->kv) : R1_F32,
                                         .kv_given = v->kv > 0,
                                         .context = v->ctx,
                                         .memory = (uint64_t)v->memory << 20,

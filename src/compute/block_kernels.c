@@ -499,10 +499,10 @@ R1_INLINE void block_step(float *y, const r1_block_format f, const tile_view *t,
     {
         const int64_t at = b * R1_TILE_ROWS + r;
         const int32_t inputs = t->isum[4 * at + (parts > 1 ? part + 1 : 0)];
-        const vi away =
-            shifted ? i_sub(i_set(0), i_left(i_set(fine ? inputs : inputs >> BASE_BITS),
-                                             (unsigned)f.offset))
-                    : i_set(0);
+        const vi away = shifted
+                            ? i_sub(i_set(0), i_left(i_set(fine ? inputs : inputs >> BASE_BITS),
+                                                     (unsigned)f.offset))
+                            : i_set(0);
         UNROLL for (int v = 0; v < nv; v++) acc[r][v] = away;
     }
     if (fine)
@@ -782,12 +782,12 @@ R1_INLINE void quantize_row(const void *x, const r1_dtype t, int64_t k, int8_t *
                             float *sum, int32_t *isum)
 {
     const int64_t blocks = k / R1_BLOCK;
-    float v[R1_BLOCK], squares = 0;
+    float v[R1_BLOCK];
+    double squares = 0; /* each is exact: the choice is the same on every instruction set */
     for (int64_t b = 0; b < blocks; b++) {
-        const float most = load_block(v, x, t, b * R1_BLOCK);
+        const double most = (double)load_block(v, x, t, b * R1_BLOCK);
         squares += most * most;
     }
-    const float typical = sqrtf(squares / (float)blocks);
     for (int64_t b = 0; b < blocks; b++) {
         const float most = load_block(v, x, t, b * R1_BLOCK), d = most / (127 << BASE_BITS);
         *scale = d;
@@ -798,7 +798,8 @@ R1_INLINE void quantize_row(const void *x, const r1_dtype t, int64_t k, int8_t *
             for (int i = 0; i < 3; i++)
                 sum[i] = d * 0;
         } else
-            quantize_block(v, d, !(most <= typical), q, sum, isum);
+            quantize_block(v, d, (double)most * (double)most * (double)blocks > squares, q, sum,
+                           isum);
         q += R1_TILE_ROWS * X_BYTES;
         scale += R1_TILE_ROWS;
         sum += 3 * R1_TILE_ROWS;

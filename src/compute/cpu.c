@@ -262,9 +262,15 @@ static void keep_rows(void *ud, int thread, int64_t begin, int64_t end)
 {
     (void)thread;
     job *j = ud;
-    for (int64_t i = begin; i < end; i++)
-        j->c->k->convert(row_of(j->a, j->rows->key_row[i]), j->a.dtype, row_of(j->b, i),
-                         j->b.dtype, j->b.shape[1]);
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t to = j->rows->key_row[i], n = j->b.shape[1];
+        if (j->a.dtype == R1_Q8_0)
+            j->c->k->encode_q8_0((char *)j->a.data +
+                                     r1_tensor_bytes(R1_Q8_0, to * j->a.stride0),
+                                 row_of(j->b, i), j->b.dtype, n);
+        else
+            j->c->k->convert(row_of(j->a, to), j->a.dtype, row_of(j->b, i), j->b.dtype, n);
+    }
 }
 
 static void cpu_keep(r1_backend *b, r1_tensor cache, r1_tensor x, const r1_rows *rows)

@@ -54,6 +54,36 @@ static void convert(void *y, r1_dtype ty, const void *x, r1_dtype tx, int64_t n)
         from_f16(y, ty, x, n);
 }
 
+R1_INLINE void encode_blocks(uint8_t *y, const void *x, const r1_dtype t, int64_t n)
+{
+    enum { BLOCK = 32 };
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        float v[BLOCK];
+        vf most = v_set(0);
+        for (int at = 0; at < BLOCK; at += VW) {
+            vf a = v_ld(x, t, i + at, VW);
+            v_store(v + at, a);
+            most = v_max(most, v_max(a, v_sub(v_set(0), a)));
+        }
+        const float d = v_maximum(most) / 127, steps = d > 0 ? 1 / d : 0;
+        const uint16_t scale = r1_quant_f16_from_f32(d);
+        memcpy(y, &scale, sizeof scale);
+        for (int at = 0; at < BLOCK; at += VW)
+            v_store(v + at, v_round(v_mul(v_load(v + at), v_set(steps))));
+        for (int at = 0; at < BLOCK; at++)
+            y[2 + at] = (uint8_t)(int8_t)v[at];
+        y += sizeof scale + BLOCK;
+    }
+}
+
+static void encode_q8_0(void *y, const void *x, r1_dtype tx, int64_t n)
+{
+    if (tx == R1_F32)
+        encode_blocks(y, x, R1_F32, n);
+    else
+        encode_blocks(y, x, R1_BF16, n);
+}
+
 R1_INLINE void add_row(void *y, const r1_dtype ty, const void *x, const r1_dtype tx, int64_t n)
 {
     for (int64_t i = 0; i < n; i += VW) {
@@ -361,6 +391,7 @@ static void adamw(float *w, float *m, float *v, const float *g, int64_t n, const
 
 const r1_cpu_kernels R1_ISA_SYMBOL(r1_cpu_kernels) = {
     .convert = convert,
+    .encode_q8_0 = encode_q8_0,
     .add = add,
     .scale = scale,
     .add_scaled = add_scaled,

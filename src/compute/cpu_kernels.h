@@ -10,6 +10,8 @@
 typedef struct {
     /* y[i] = x[i], any of F32, F16, BF16. */
     void (*convert)(void *y, r1_dtype ty, const void *x, r1_dtype tx, int64_t n);
+    /* Blocks of Q8_0: n a multiple of 32.  Half-way cases go to the even code. */
+    void (*encode_q8_0)(void *y, const void *x, r1_dtype tx, int64_t n);
     /* y[i] += x[i]. */
     void (*add)(void *y, r1_dtype ty, const void *x, r1_dtype tx, int64_t n);
     /* y = a x, y += a x, and the sum of x y. */

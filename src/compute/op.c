@@ -204,6 +204,7 @@ void r1_op_rope(r1_backend *b, r1_tensor x, const r1_rows *rows, r1_tensor inv_f
 void r1_op_keep(r1_backend *b, r1_tensor cache, r1_tensor x, const r1_rows *rows)
 {
     r1_assert(is_act(x) && x.shape[0] == rows->n && cache.shape[1] == x.shape[1]);
+    r1_assert(cache.dtype != R1_Q8_0 || x.shape[1] % 32 == 0);
     for (int i = 0; i < rows->n; i++)
         r1_assert(rows->key_row[i] >= 0 && rows->key_row[i] < cache.shape[0]);
     RUN(keep, cache, x, rows);

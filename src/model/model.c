@@ -107,6 +107,20 @@ static void choose_dtypes(r1_model *m, r1_compute wish)
     m->kv_dtype = m->compute == R1_COMPUTE_AUTO ? R1_F16 : m->act;
 }
 
+r1_status r1_model_set_kv(r1_model *m, r1_dtype t, r1_err *err)
+{
+    enum { BLOCK = 32 };
+    const r1_config *c = &m->cfg;
+    const int width = c->kv_rank ? c->kv_rank : c->head_dim;
+    if (t == R1_Q8_0 && (width % BLOCK || (c->kv_rank && c->rope_dim % BLOCK)))
+        return r1_fail(
+            err, R1_EUNSUPPORTED,
+            "model: keys of a width of %d cannot be kept as Q8_0, whose blocks have %d",
+            c->kv_rank ? width + c->rope_dim : width, BLOCK);
+    m->kv_dtype = t;
+    return R1_OK;
+}
+
 /* As what a weight is packed: block formats stay themselves in their own arithmetic. */
 static r1_dtype pack_dtype(const r1_model *m, r1_dtype t, int64_t inputs)
 {

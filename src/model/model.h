@@ -65,7 +65,7 @@ struct r1_model {
     r1_backend *backend;
     r1_tokenizer *tok;
     r1_dtype act;       /* dtype of activations: F32 or BF16 */
-    r1_dtype kv_dtype;  /* dtype of the key/value cache: F32, BF16 or F16 */
+    r1_dtype kv_dtype;  /* dtype of the key/value cache: F32, BF16, F16 or Q8_0 */
     r1_compute compute; /* resolved: not AUTO unless weights are quantised */
     r1_tensor inv_freq; /* (rope_dim/2) F32, rope scaling applied */
     float rope_scale;   /* of cosines and sines */
@@ -109,6 +109,10 @@ r1_status r1_model_open_shape(const r1_config *cfg, r1_tokenizer *tok, r1_model 
                               r1_err *err);
 void r1_model_initial(const r1_model *m, int i, float embed_std, uint64_t seed, int64_t first,
                       int64_t n, float *out);
+
+/* The dtype of the key/value caches that are opened from now on.  Q8_0 takes heads of a multiple of
+ * 32 wide: R1_EUNSUPPORTED. */
+r1_status r1_model_set_kv(r1_model *m, r1_dtype t, r1_err *err);
 
 /* After an update of the masters: refill the packs of every linear layer. */
 void r1_model_refresh(r1_model *m);

@@ -154,9 +154,9 @@ static r1_status open_model(const r1_roster_options *o, const char *path, r1_hos
     R1_TRY(r1_model_open_with(path, &how, &h->m, err));
     if (o->context > 0 && o->context < h->m->cfg.context)
         h->m->cfg.context = o->context; /* the engine takes its limits from here */
-    if (o->kv_given)
-        h->m->kv_dtype = o->kv;
-    r1_status st = r1_worker_open(h->m, &o->engine, &h->w, err);
+    r1_status st = o->kv_given ? r1_model_set_kv(h->m, o->kv, err) : R1_OK;
+    if (st == R1_OK)
+        st = r1_worker_open(h->m, &o->engine, &h->w, err);
     if (st != R1_OK) {
         r1_model_close(h->m);
         h->m = NULL;

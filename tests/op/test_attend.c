@@ -381,10 +381,13 @@ enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 static void decode(const op_bench *bench)
 {
     static layout l;
-    static const r1_dtype caches[] = {R1_F32, R1_F16, R1_BF16};
+    static const r1_dtype caches[] = {R1_F32, R1_F16, R1_BF16, R1_Q8_0};
+    enum { BLOCK = 32 };
     decoding(&l);
     for (int i = 0; i < SHAPES; i++)
-        for (int c = 0; c < 3; c++)
+        for (int c = 0; c < 4; c++) {
+            if (caches[c] == R1_Q8_0 && (shapes[i].dk % BLOCK || shapes[i].dv % BLOCK))
+                continue;
             check_attend(bench, &l,
                          (setting){.heads = shapes[i].heads,
                                    .key_heads = shapes[i].key_heads,
@@ -393,7 +396,10 @@ static void decode(const op_bench *bench)
                                    .act = (i + c) % 2 ? R1_F32 : R1_BF16,
                                    .cache = caches[c],
                                    .range = 1,
-                                   .gap = i % 2 ? 5 : 0});
+                                   .gap = i % 2 == 0             ? 0
+                                          : caches[c] == R1_Q8_0 ? BLOCK
+                                                                 : 5});
+        }
 }
 
 static void train(const op_bench *bench)
@@ -439,9 +445,9 @@ static void sharp(const op_bench *bench)
 static void latent_rows(const op_bench *bench)
 {
     static layout l;
-    static const r1_dtype caches[] = {R1_F32, R1_BF16, R1_F16};
+    static const r1_dtype caches[] = {R1_F32, R1_BF16, R1_F16, R1_Q8_0};
     one_document(&l, 35);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         check_attend(bench, &l,
                      (setting){.heads = 6,
                                .key_heads = 1,

@@ -187,6 +187,48 @@ static void keeps(const op_bench *bench)
         }
 }
 
+/* Blocks of 32 with their largest magnitude at 127 steps: off by half a step at most, and by the
+ * rounding of the step to F16. */
+static void keeps_blocks(const op_bench *bench)
+{
+    enum { N = 7, W = 96, R = 16, BLOCK = 32 };
+    int32_t at[N];
+    for (int i = 0; i < N; i++)
+        at[i] = (i * 5 + 3) % R;
+    r1_rows rows = {.n = N, .key_row = at};
+    for (int t = 0; t < 2; t++) {
+        what("%s keep %s in Q8_0", bench->isa, r1_tensor_traits(act[t])->name);
+        r1_tensor x = fill(wide_matrix(act[t], N, W, 5), -3, 3);
+        const float zeros[BLOCK] = {0};
+        r1_quant_encode(act[t], zeros, row_at(x, 2), BLOCK);
+        const double *v = values(x);
+        r1_tensor before = fill(matrix(R1_Q8_0, R, W), -3, 3);
+        for (int b = 0; b < OP_BACKENDS; b++) {
+            r1_tensor cache = copy_of(before), want = copy_of(before);
+            r1_op_keep(bench->b[b], cache, x, &rows);
+            for (int i = 0; i < N; i++) {
+                float got[W];
+                r1_quant_decode(R1_Q8_0, row_at(cache, at[i]), got, W);
+                for (int k = 0; k < W; k += BLOCK) {
+                    double most = 0;
+                    for (int c = k; c < k + BLOCK; c++)
+                        most = fmax(most, fabs(v[i * W + c]));
+                    for (int c = k; c < k + BLOCK; c++)
+                        assert_true(fabs((double)got[c] - v[i * W + c]) <= most / 254 + most / 2000);
+                }
+                memcpy(row_at(want, at[i]), row_at(cache, at[i]), r1_tensor_bytes(R1_Q8_0, W));
+            }
+            assert_memory_equal(cache.data, want.data, r1_tensor_bytes(R1_Q8_0, R * W));
+        }
+    }
+}
+
+static void a_cache_keeps_rows_as_blocks(void **state)
+{
+    (void)state;
+    for_each_isa(keeps_blocks);
+}
+
 static void gather_reads_every_dtype(void **state)
 {
     (void)state;
@@ -831,6 +873,7 @@ int main(void)
         cmocka_unit_test(gather_reads_every_dtype),
         cmocka_unit_test(gradients_of_repeated_tokens_add_up),
         cmocka_unit_test(a_cache_keeps_rows_rounded_to_its_dtype),
+        cmocka_unit_test(a_cache_keeps_rows_as_blocks),
         cmocka_unit_test(rmsnorm_and_its_gradients),
         cmocka_unit_test(rope_turns_and_turns_back),
         cmocka_unit_test(swiglu_and_its_gradients),
