@@ -22,7 +22,8 @@ static double largest(const double *v, int64_t n)
 }
 
 /* Inputs against block weights have one F32 scale a block of 32: 127 * 128 steps of it in the
- * blocks whose largest value is above the root mean square of those of the row, 127 elsewhere. */
+ * blocks whose largest value is above 5/4 of the root mean square of those of the row, 127
+ * elsewhere. */
 static double *quantised(r1_tensor x)
 {
     const int64_t blocks = x.shape[1] / 32;
@@ -33,7 +34,7 @@ static double *quantised(r1_tensor x)
             squares += pow(largest(row + b * 32, 32), 2);
         for (int64_t b = 0; b < blocks; b++) {
             const double most = largest(row + b * 32, 32);
-            const bool fine = most * most * (double)blocks > squares;
+            const bool fine = 16 * most * most * (double)blocks > 25 * squares;
             const float d = (float)most / (127 * 128), step = fine ? d : 128 * d,
                         inverse = d > 0 ? 1 / step : 0;
             for (int64_t k = b * 32; k < b * 32 + 32; k++)
