@@ -9,6 +9,7 @@
 #include "recipe/eval.h"
 #include "recipe/measure.h"
 #include "recipe/rating.h"
+#include "verify/judge.h"
 
 typedef r1_cmd_eval_options options;
 
@@ -207,6 +208,10 @@ static const r1_opt rows[] = {
      .max = 64,
      .arg = "N",
      .help = "Threads that judge samples; 0 is one per core."},
+    {.name = "unsafe",
+     .type = R1_OPT_BOOL,
+     .offset = AT(unsafe),
+     .help = "Run programs of models even where they cannot be kept in a box."},
     {.name = "report",
      .type = R1_OPT_STR,
      .offset = AT(report),
@@ -435,6 +440,8 @@ int r1_cmd_eval(int argc, char **argv)
     v.has_temperature = r1_opts_given(&o, "temperature");
     v.has_top_p = r1_opts_given(&o, "top_p");
     v.has_task = r1_opts_given(&o, "task");
+    if (v.unsafe)
+        r1_judge_allow_unsafe();
     code = dispatch(&v, words, n_words);
     r1_opts_release(&o);
     return code;

@@ -17,7 +17,7 @@ typedef struct {
     const char *data, *from, *to, *endpoint, *recorded, *verifier, *contests, *store, *report;
     int template, concurrency, tries, timeout, judges, attempts, problem;
     uint64_t option_seed;
-    bool fresh;
+    bool fresh, unsafe;
 } r1_cmd_eval_options;
 
 extern const char *const r1_cmd_eval_splits[]; /* as r1_split, NULL-terminated */

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "recipe/bench.h"
+#include "verify/judge.h"
 
 static char dir[64];
 
@@ -399,6 +400,7 @@ static void test_known(void **state)
 
 int main(void)
 {
+    r1_judge_allow_unsafe(); /* no program is run here: boxes need not be possible */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_math_sets, setup, teardown),
         cmocka_unit_test_setup_teardown(test_choices, setup, teardown),
