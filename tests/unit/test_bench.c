@@ -85,7 +85,7 @@ static void refuse(const char *word, r1_status status, const char *why)
 static void expect(const r1_bench *b, int i, const char *id, const char *has, const char *spec)
 {
     r1_buf prompt;
-    json_t *v;
+    json_t *v = NULL;
     r1_err err = {0};
     r1_buf_init(&prompt, 0);
     assert_string_equal(r1_bench_at(b, i).id, id);

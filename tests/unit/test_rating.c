@@ -21,7 +21,7 @@ static void near(double a, double b, double tolerance)
 static r1_rating *read(const char *text)
 {
     json_t *root;
-    r1_rating *r;
+    r1_rating *r = NULL;
     r1_err err = {0};
     if (r1_json_parse(text, strlen(text), "contests", &root, &err) != R1_OK ||
         r1_rating_read(root, "contests", &r, &err) != R1_OK)
