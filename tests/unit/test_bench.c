@@ -1,5 +1,5 @@
-/* Benchmarks: each known one reads a tiny file with the fields of its public copies; descriptions of
- * users; what is refused, and with which words. */
+/* Benchmarks: each known one reads a tiny file with the fields of its public copies; descriptions
+ * of users; what is refused, and with which words. */
 #include <dirent.h>
 #include <math.h>
 #include <setjmp.h>

@@ -12,8 +12,8 @@
 
 #include "recipe/table.h"
 
-/* Every row as compact JSON and its place, one a line; wanted without a newline at its end is a part
- * of that, or of the error. */
+/* Every row as compact JSON and its place, one a line; wanted without a newline at its end is a
+ * part of that, or of the error. */
 static void expect(const char *text, r1_table_form form, const char *wanted)
 {
     r1_table *t;
