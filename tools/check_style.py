@@ -32,7 +32,8 @@ def tracked():
     if out.returncode == 0 and out.stdout:
         return sorted(n for n in out.stdout.split("\0") if n and (ROOT / n).is_file())
     names = (p.relative_to(ROOT).as_posix() for p in ROOT.rglob("*") if p.is_file())
-    return sorted(n for n in names if not re.match(r"(build|\.git/|r1$|libr1\.a$|web/node_modules)", n))
+    made = re.compile(r"(build|\.git/|r1$|libr1\.a$|web/node_modules)")
+    return sorted(n for n in names if not made.match(n))
 
 
 def check_opening(name, lines):

@@ -13,9 +13,9 @@ typedef struct {
     bool greedy, raw, json, think, fold, markdown, history;
 } r1_run_options;
 
-/* Writes a reply to standard output as it comes.  On a terminal reasoning is dim or folded to a line
- * that counts, Markdown is light, and nothing that the model writes can move the cursor; elsewhere
- * the bytes are as they are. */
+/* Writes a reply to standard output as it comes.  On a terminal reasoning is dim or folded to a
+ * line that counts, Markdown is light, and nothing that the model writes can move the cursor;
+ * elsewhere the bytes are as they are. */
 typedef struct {
     bool terminal, fold;
     r1_ansi ansi;

@@ -395,8 +395,8 @@ r1_status r1_cache_list(r1_cache_fn fn, void *ud, r1_err *err)
 
 /* ---- Removing ---------------------------------------------------------------------------- */
 
-/* A folder of which only hidden files are left (a record of a download, its leftovers) goes, and then
- * its user's; never the cache itself. */
+/* A folder of which only hidden files are left (a record of a download, its leftovers) goes, and
+ * then its user's; never the cache itself. */
 static void remove_empty(const char *dir)
 {
     char models[PATH], parent[PATH];

@@ -37,8 +37,8 @@ r1_status r1_cache_remove(const r1_cache_entry *e, r1_err *err);
  * folders in front), or a quantisation that it has between separators: Q4_K is not Q4_K_M. */
 bool r1_cache_is_which(const char *file, const char *which);
 
-/* Of the names of GGUF files the one to take when nothing is asked for: the only one, or that of the
- * quantisation that loses little and saves much; -1 when there is none.  Parts of a split file
+/* Of the names of GGUF files the one to take when nothing is asked for: the only one, or that of
+ * the quantisation that loses little and saves much; -1 when there is none.  Parts of a split file
  * count as its first. */
 int r1_cache_best(const char *const *files, int n);
 

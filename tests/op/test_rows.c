@@ -213,8 +213,9 @@ static void keeps_blocks(const op_bench *bench)
                     double most = 0;
                     for (int c = k; c < k + BLOCK; c++)
                         most = fmax(most, fabs(v[i * W + c]));
+                    const double limit = most / 254 + most / 2000;
                     for (int c = k; c < k + BLOCK; c++)
-                        assert_true(fabs((double)got[c] - v[i * W + c]) <= most / 254 + most / 2000);
+                        assert_true(fabs((double)got[c] - v[i * W + c]) <= limit);
                 }
                 memcpy(row_at(want, at[i]), row_at(cache, at[i]), r1_tensor_bytes(R1_Q8_0, W));
             }
