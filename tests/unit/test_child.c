@@ -98,9 +98,10 @@ static void test_stubborn(void **state)
     r1_err err = {0};
     r1_buf_init(&out, 0);
     assert_int_equal(
-        r1_child_open("trap '' TERM INT; echo ready; while :; do sleep 1; done", &c, &err),
+        r1_child_open("trap '' TERM INT; read -r x; echo $x; while :; do sleep 1; done", &c,
+                      &err),
         R1_OK);
-    assert_int_equal(ask(c, "", 1, 20, &out, &err), R1_OK);
+    assert_int_equal(ask(c, "a\n", 1, 20, &out, &err), R1_OK);
     double start = r1_os_seconds();
     r1_child_close(c);
     assert_true(r1_os_seconds() - start < 15);
