@@ -47,6 +47,8 @@ static void the_likeliest_tokens(void **state)
         assert_int_equal(above, k);
         assert_true(fabsf(top[k].lp - r1_sampler_lp(s, x, 0.5f, top[k].id)) < 1e-6f);
     }
+    r1_sampler_close(s);
+    s = sampler(4);
     r1_sampler_top(s, (const float[]){1, 2, NAN, 0}, 3, 0, 4, top);
     assert_int_equal(top[0].id, 1);
     assert_int_equal(top[1].id, 0);
