@@ -11,7 +11,7 @@
 extern const char *const r1_cmd_compute_names[];   /* as r1_compute */
 extern const char *const r1_cmd_speculate_names[]; /* as r1_speculate */
 extern const char *const r1_cmd_kv_names[];        /* for r1_cmd_set_kv */
-#define R1_CMD_KV_HELP                                                                          \
+#define R1_CMD_KV_HELP                                                                            \
     "Type of the keys and values: auto (by the arithmetic), f32, f16, bf16 or q8_0; fewer bytes " \
     "have room for more."
 

@@ -85,7 +85,8 @@ static void test_failures(void **state)
     expect_failure("exec sleep 30", 0.1, "did not answer within 0.1 s");
     expect_failure("read -r x; printf '1\\n2\\n'; exec cat", 20,
                    "more lines than it was asked");
-    expect_failure("exec head -c 1500000 /dev/zero", 20, "a line of more than 1048576 bytes");
+    expect_failure("read -r x; exec head -c 1500000 /dev/zero", 20,
+                   "a line of more than 1048576 bytes");
     expect_failure("exec 1>&-; exec sleep 30", 20, "closed its output");
 }
 

@@ -184,8 +184,8 @@ static void bad_tools_are_refused(void **state)
         "[{\"type\":\"function\",\"function\":{\"name\":\"a b\"}}]",
         "[{\"type\":\"function\",\"function\":{\"name\":\"\"}}]",
         "[{\"type\":\"function\",\"function\":{\"name\":\"a\",\"parameters\":[]}}]",
-        "[{\"type\":\"function\",\"function\":{\"name\":\"a\"}},"
-        "{\"type\":\"function\",\"function\":{\"name\":\"a\"}}]"};
+        ("[{\"type\":\"function\",\"function\":{\"name\":\"a\"}},"
+         "{\"type\":\"function\",\"function\":{\"name\":\"a\"}}]")};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         r1_err err = {0};
         json_t *tools = json_loads(bad[i], 0, NULL);
