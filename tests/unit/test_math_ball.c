@@ -1,37 +1,5 @@
 /* math_ball.c: what enclosures prove: sameness, difference, order. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-#include <string.h>
-
-#include "verify/math_value.h"
-
-static r1_math_work work;
-
-static int begin(void **state)
-{
-    (void)state;
-    r1_math_tree_begin(&work);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    r1_math_tree_end(&work);
-    return 0;
-}
-
-static r1_math_node *parse(const char *text)
-{
-    int ambiguous;
-    r1_math_node *x = r1_math_parse_answer(&work, text, strlen(text), 0, &ambiguous);
-    if (!x)
-        fail_msg("%s is not understood", text);
-    return x;
-}
+#include "math_fixture.h"
 
 static r1_math_truth equal(const char *a, const char *b)
 {

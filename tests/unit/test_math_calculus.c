@@ -1,37 +1,7 @@
 /* math_calculus.c: determinants, derivatives, integrals, limits, sums. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-#include <string.h>
+#include "math_fixture.h"
 
 #include "verify/math_compare.h"
-
-static r1_math_work work;
-
-static int begin(void **state)
-{
-    (void)state;
-    r1_math_tree_begin(&work);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    r1_math_tree_end(&work);
-    return 0;
-}
-
-static r1_math_node *parse(const char *text)
-{
-    int ambiguous;
-    r1_math_node *x = r1_math_parse_answer(&work, text, strlen(text), 0, &ambiguous);
-    if (!x)
-        fail_msg("%s is not understood", text);
-    return x;
-}
 
 static void is(const char *a, const char *b)
 {

@@ -1,28 +1,7 @@
 /* math_word.c: units, texts, numbers in words. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-#include <string.h>
+#include "math_fixture.h"
 
 #include "verify/math_tree.h"
-
-static r1_math_work work;
-
-static int begin(void **state)
-{
-    (void)state;
-    r1_math_tree_begin(&work);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    r1_math_tree_end(&work);
-    return 0;
-}
 
 static r1_math_node *words(const char *text)
 {
