@@ -63,6 +63,9 @@ static void print_json(const options *v, const char *model, const r1_task *task,
         {"backtracks", r->backtracks},
         {"repeats", r->repeats},
         {"lines_right", r->lines_right},
+        {"reflections_per_1k", r->reflections},
+        {"reflective", r->reflective},
+        {"language_mixing", r->mixing},
         {"tokens", (double)r->tokens},
         {"seconds", r->seconds},
     };
@@ -106,6 +109,10 @@ static void print_table(const options *v, const char *model, const r1_task *task
         r1_cmd_eval_row("repeats", r->repeats, false, "a sample, of attempts made before");
         r1_cmd_eval_row("lines right", r->lines_right, true, "of lines have exact arithmetic");
     }
+    r1_cmd_eval_row("reflective", r->reflective, true,
+                    "of samples have a phrase of reflection");
+    r1_cmd_eval_row("  phrases", r->reflections, false, "a thousand tokens");
+    r1_cmd_eval_row("mixing", r->mixing, true, "of words are not in the main language");
     printf("%lld tokens in %.1f s: %.0f tok/s\n", (long long)r->tokens, r->seconds,
            r->seconds > 0 ? (double)r->tokens / r->seconds : 0);
 }

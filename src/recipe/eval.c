@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/os.h"
+#include "recipe/reflect.h"
 
 enum {
     ROUND = 1024,    /* samples in one run of the engine, whatever its batch: their texts live
@@ -51,6 +52,7 @@ typedef struct {
     double share, share2; /* sums over problems of the share of right samples, and its square */
     int64_t solved, voted;
     int64_t right, formatted, truncated, tokens, tokens_right;
+    int64_t reflections, reflective, words, foreign;
     int64_t thinks, attempts, checks, checks_right, backtracks, repeats, lines, lines_right;
 } sums;
 
@@ -58,6 +60,7 @@ typedef struct {
     r1_engine *e;
     const r1_tokenizer *tok;
     const r1_task *task;
+    r1_questions questions;
     const r1_eval_options *o;
     r1_sampling sampling;
     sums sum;
@@ -96,6 +99,9 @@ static void sum_up(const sums *s, int problems, int k, r1_eval_result *out)
         .backtracks = (double)s->backtracks / all,
         .repeats = (double)s->repeats / all,
         .lines_right = ratio((double)s->lines_right, (double)s->lines),
+        .reflections = ratio(1000 * (double)s->reflections, (double)s->tokens),
+        .reflective = (double)s->reflective / all,
+        .mixing = ratio((double)s->foreign, (double)s->words),
         .tokens = s->tokens,
     };
     if (problems > 1) {
@@ -127,7 +133,13 @@ static void judge_sample(eval *v, const r1_problem *p, const r1_completion *c, r
     bool terminated = c->finish == R1_FINISH_STOP;
     *out = p->verifier->judge(p->answer, v->text.data, v->text.len, terminated);
     r1_task_stats(v->task, p->answer, v->text.data, v->text.len, &t);
+    r1_reflect_marks marks;
+    r1_reflect_read(v->text.data, v->text.len, &marks);
     sums *s = &v->sum;
+    s->reflections += marks.reflections;
+    s->reflective += marks.reflections > 0;
+    s->words += marks.words;
+    s->foreign += marks.foreign;
     s->right += out->correct;
     s->formatted += out->formatted;
     s->truncated += !terminated;
@@ -200,15 +212,13 @@ static r1_status ask(eval *v, batch *b, int first, r1_err *err)
         size_t len = 0;
         r1_problem *p = &b->problems[i];
         uint64_t index = (uint64_t)(first + i);
-        r1_task_problem(v->task, problem_seed, v->o->split, v->o->difficulty, index, p);
-        r1_status st =
-            r1_prompt_apply(v->o->prompt_template,
-                            r1_task_is_procedural(v->task, v->o->difficulty), v->tok, p, err);
+        r1_status st = r1_question_get(&v->questions, v->tok, index, p, NULL, err);
         if (st == R1_OK)
             st = r1_tokenizer_encode(v->tok, p->prompt, strlen(p->prompt), true, false,
                                      &b->ids[i], &len, err);
         if (st != R1_OK)
-            return r1_err_prefix(err, st, "%s: problem %d", v->task->name, first + i);
+            return r1_err_prefix(err, st, "%s: problem %d",
+                                 v->task ? v->task->name : r1_data_name(v->o->data), first + i);
         b->requests[i] = (r1_request){
             .prompt = b->ids[i],
             .n_prompt = (int)len,
@@ -268,21 +278,28 @@ r1_status r1_eval_task(r1_engine *e, r1_model *m, const r1_task *task, const r1_
                        R1_EVAL_MAX_SAMPLES);
     if (o->problems < 0)
         return r1_fail(err, R1_EARG, "eval: %d problems: must be 0 (all) or more", o->problems);
-    R1_TRY(r1_task_check_difficulty(task, o->difficulty, err));
-    uint64_t there = r1_task_count(task, o->split, o->difficulty);
-    int problems = o->problems;
-    if (problems == 0 || (uint64_t)problems > there)
-        problems = there < INT32_MAX ? (int)there : INT32_MAX;
-    int k = o->samples, step = k < ROUND ? ROUND / k : 1;
-
+    r1_assert(!task == !!o->data);
+    if (task)
+        R1_TRY(r1_task_check_difficulty(task, o->difficulty, err));
+    else if (o->max_tokens == 0)
+        return r1_fail(err, R1_EARG, "eval: data needs a limit of tokens");
     eval v = {.e = e, .tok = m->tok, .task = task, .o = o, .kept = kept, .keep = keep};
+    v.questions = (r1_questions){.task = task,
+                                 .data = o->data,
+                                 .split = o->split,
+                                 .difficulty = o->difficulty,
+                                 .seed = problem_seed,
+                                 .prompt_template = o->prompt_template};
+    int there = r1_question_count(&v.questions);
+    int problems = o->problems == 0 || o->problems > there ? there : o->problems;
+    int k = o->samples, step = k < ROUND ? ROUND / k : 1;
     v.sampling = r1_sampling_default();
     v.sampling.temperature = o->temperature;
     v.sampling.top_p = o->top_p;
     v.sampling.seed = o->seed;
     v.sampling.max_tokens = o->max_tokens ? o->max_tokens : task->max_tokens;
-    v.sampling.stop = &task->stop;
-    v.sampling.n_stop = task->stop != NULL;
+    v.sampling.stop = task ? &task->stop : NULL;
+    v.sampling.n_stop = task && task->stop != NULL;
     R1_TRY(r1_sampler_check(&v.sampling, err));
     v.at = (r1_eval_progress){
         .problems = problems, .samples = (int64_t)problems * k, .pass1 = (double)NAN};

@@ -7,7 +7,7 @@
 #define R1_EVAL_H
 
 #include "engine/engine.h"
-#include "recipe/prompt.h"
+#include "recipe/question.h"
 
 #define R1_EVAL_MAX_SAMPLES 4096
 
@@ -21,8 +21,9 @@ typedef struct {
 } r1_eval_progress;
 
 typedef struct {
-    int problems; /* how many of the split; 0 or more than there are = all */
-    int samples;  /* k a problem, 1..R1_EVAL_MAX_SAMPLES */
+    const r1_data *data; /* its problems instead of a task's, or NULL */
+    int problems;        /* how many of the split; 0 or more than there are = all */
+    int samples;         /* k a problem, 1..R1_EVAL_MAX_SAMPLES */
     r1_split split;
     int difficulty; /* as r1_task_problem */
     r1_prompt_kind prompt_template;
@@ -45,8 +46,11 @@ typedef struct {
     double length_mean, length_right, length_wrong; /* tokens, with the EOS */
     double thinks, backtracks;                      /* shares of samples */
     double attempts, checks, repeats;               /* means over samples */
-    double checks_right;                            /* share of checks */
-    double lines_right;                             /* share of arithmetic lines */
+    double reflections;  /* phrases a thousand tokens, as r1_reflect_read */
+    double reflective;   /* share of samples with one */
+    double mixing;       /* share of words that are not in the main language */
+    double checks_right; /* share of checks */
+    double lines_right;  /* share of arithmetic lines */
     double seconds;
     int64_t tokens;
 } r1_eval_result;
@@ -58,7 +62,8 @@ typedef struct {
     int tokens;
 } r1_eval_sample;
 
-/* keep/kept: store up to `keep` samples (may be 0/NULL); those beyond out->problems stay zero.
+/* task NULL: o->data has the problems, and o->max_tokens the limit.
+ * keep/kept: store up to `keep` samples (may be 0/NULL); those beyond out->problems stay zero.
  * R1_ECANCELED when interrupted; nothing is kept after a failure. */
 r1_status r1_eval_task(r1_engine *e, r1_model *m, const r1_task *task, const r1_eval_options *o,
                        r1_eval_result *out, r1_eval_sample *kept, int keep, r1_err *err);

@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "base/os.h"
-#include "model/chat.h"
 #include "recipe/data.h"
 #include "recipe/eval.h"
 #include "recipe/prompt.h"
+#include "recipe/question.h"
+#include "recipe/reflect.h"
 #include "recipe/reward.h"
 #include "recipe/task.h"
 
@@ -58,12 +59,13 @@ const r1_opt r1_grpo_rows[] = {
 };
 const int r1_grpo_n_rows = sizeof r1_grpo_rows / sizeof r1_grpo_rows[0];
 
-enum { MAX_METRICS = 96, KEPT_SAMPLES = 4 };
+enum { MAX_METRICS = 100, KEPT_SAMPLES = 4 };
 
 /* One completion, judged. */
 typedef struct {
     r1_verdict verdict;
     r1_trace_stats stats;
+    r1_reflect_marks marks;
     bool terminated;
     char *text; /* without the end token */
     size_t len;
@@ -115,23 +117,7 @@ static r1_status data_problem(grpo *g, uint64_t index, r1_problem *out, r1_err *
     if (epoch != g->epoch)
         r1_data_order(g->o->train.seed, (uint64_t)epoch, n, g->order);
     g->epoch = epoch;
-    const json_t *item = r1_data_item(g->data, g->order[index % n]);
-    const json_t *prompt = json_object_get(item, "prompt");
-    out->verifier = r1_verify_find(json_string_value(json_object_get(item, "verifier")), err);
-    if (!out->verifier)
-        return R1_EARG;
-    out->answer = json_deep_copy(json_object_get(item, "answer"));
-    if (json_is_string(prompt)) {
-        out->prompt = r1_mem_strdup(json_string_value(prompt));
-        return R1_OK;
-    }
-    const r1_chat chat = {.messages = prompt, .generation_prompt = true};
-    r1_buf text;
-    r1_buf_init(&text, 0);
-    r1_status s = r1_chat_render(g->m->tok, &chat, &text, err);
-    out->prompt = r1_buf_take(&text);
-    out->rendered = true;
-    return s;
+    return r1_question_of_item(r1_data_item(g->data, g->order[index % n]), g->m->tok, out, err);
 }
 
 static int max_completion(const grpo *g)
@@ -215,8 +201,8 @@ static void judge(grpo *g, int sample)
     j->len = text.len;
     j->text = r1_buf_take(&text);
     j->verdict = p->verifier->judge(p->answer, j->text, j->len, j->terminated);
-    if (g->task)
-        r1_task_stats(g->task, p->answer, j->text, j->len, &j->stats);
+    r1_task_stats(g->task, p->answer, j->text, j->len, &j->stats);
+    r1_reflect_read(j->text, j->len, &j->marks);
 }
 
 static r1_status pay(grpo *g, r1_err *err)
@@ -524,6 +510,24 @@ static void put_emergence(metrics *m, const grpo *g)
     put(m, "emergence/lines_right", share(lines_right, lines));
 }
 
+/* The same in words; the mixing of languages is that of all texts together. */
+static void put_reflection(metrics *m, const grpo *g)
+{
+    const int n = g->o->prompts * g->o->num_generations;
+    double reflections = 0, reflective = 0, words = 0, foreign = 0, tokens = 0;
+    for (int i = 0; i < n; i++) {
+        const r1_reflect_marks *s = &g->judged[i].marks;
+        reflections += s->reflections;
+        reflective += s->reflections > 0;
+        words += (double)s->words;
+        foreign += (double)s->foreign;
+        tokens += g->out[i].n;
+    }
+    put(m, "emergence/reflections_per_1k", share(1000 * reflections, tokens));
+    put(m, "emergence/reflective", reflective / n);
+    put(m, "emergence/language_mixing", share(foreign, words));
+}
+
 static void put_loss(metrics *m, const grpo *g, const r1_loss_stats *s, double norm,
                      int updates)
 {
@@ -674,8 +678,8 @@ static r1_status one_rollout(grpo *g, int64_t rollout, r1_err *err)
     put_loss(&m, g, &all, norms, g->t->step - before);
     put_rewards(&m, g);
     put_lengths(&m, g);
-    if (g->task)
-        put_emergence(&m, g);
+    put_emergence(&m, g);
+    put_reflection(&m, g);
     put_sampling(&m, &first);
     put_times(&m, g, start);
     R1_TRY(put_eval(&m, g, before, err));

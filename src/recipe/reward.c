@@ -8,6 +8,7 @@
 
 #include "base/child.h"
 #include "base/os.h"
+#include "recipe/reflect.h"
 #include "recipe/remote.h"
 #include "verify/format.h"
 #include "verify/language.h"
@@ -192,55 +193,11 @@ static r1_status score_overlong(reward *r, const batch *b, r1_err *err)
     return R1_OK;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* Minus the share of runs of n words that occur before in the text, cases aside. */
-static double repetition(const char *text, size_t len, int n, r1_buf *words)
-{
-    uint64_t h = 0;
-    bool inside = false;
-    r1_buf_reset(words);
-    for (size_t i = 0; i <= len; i++) {
-        char c = i < len ? text[i] : ' ';
-        bool blank = c == ' ' || c == '\n' || c == '\t' || c == '\r';
-        if (!blank && !inside)
-            h = 0xcbf29ce484222325;
-        if (!blank) /* FNV-1a */
-            h = (h ^ (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c)) * 0x100000001b3;
-        else if (inside)
-            r1_buf_append(words, &h, sizeof h);
-        inside = !blank;
-    }
-    int64_t count = (int64_t)(words->len / sizeof h) - n + 1, different = 0;
-    if (count < 1 || words->full)
-        return 0;
-    uint64_t *w = R1_NEW_N(uint64_t, (size_t)(count + n));
-    memcpy(w, words->data, words->len);
-    for (int64_t i = 0; i < count; i++) { /* a run's hash takes the place of its first word's */
-        uint64_t run = 0;
-        for (int k = 0; k < n; k++)
-            run = (run ^ w[i + k]) * 0x9e3779b97f4a7c15 + (run >> 29);
-        w[i] = run;
-    }
-    qsort(w, (size_t)count, sizeof *w, by_value);
-    for (int64_t i = 0; i < count; i++)
-        different += i == 0 || w[i] != w[i - 1];
-    r1_mem_free(w);
-    return -(1 - (double)different / (double)count);
-}
-
 static r1_status score_repetition(reward *r, const batch *b, r1_err *err)
 {
     (void)err;
-    r1_buf words;
-    r1_buf_init(&words, 0);
     for (int i = 0; i < b->n; i++)
-        b->score[i] = repetition(b->samples[i].text, b->samples[i].len, r->o.ngram, &words);
-    r1_buf_release(&words);
+        b->score[i] = -r1_reflect_repetition(b->samples[i].text, b->samples[i].len, r->o.ngram);
     return R1_OK;
 }
 

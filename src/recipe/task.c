@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "recipe/gen.h"
+#include "recipe/reflect.h"
 
 static const r1_task *const tasks[] = {
     &r1_countdown_task,      &r1_modsum_task,         &r1_gen_arith_task,
@@ -69,10 +70,16 @@ void r1_task_stats(const r1_task *t, const json_t *answer, const char *text, siz
                    r1_trace_stats *out)
 {
     *out = (r1_trace_stats){0};
-    if (t->stats && !json_object_get(answer, "solution"))
+    if (t && t->stats && !json_object_get(answer, "solution")) {
         t->stats(answer, text, len, out);
-    else
-        out->thinks = len && memmem(text, len, "</think>", strlen("</think>")) != NULL;
+        return;
+    }
+    r1_reflect_marks marks;
+    r1_reflect_read(text, len, &marks);
+    out->thinks = len && memmem(text, len, "</think>", strlen("</think>")) != NULL;
+    out->attempts = marks.attempts;
+    out->checks = marks.checks;
+    out->backtracks = marks.backtracks;
 }
 
 void r1_problem_release(r1_problem *p)

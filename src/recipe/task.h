@@ -22,11 +22,11 @@ typedef struct {
 } r1_problem;
 void r1_problem_release(r1_problem *p);
 
-/* What a completion shows beyond right and wrong (emergence, rl-anchors 4.6). */
+/* What a completion shows beyond right and wrong. */
 typedef struct {
     bool thinks;  /* has a <think> block */
-    int attempts; /* candidate expressions, or steps */
-    int checks;   /* explicit verdicts */
+    int attempts; /* candidate expressions; in words: beginnings, as r1_reflect_read */
+    int checks;   /* explicit verdicts; in words: phrases that verify */
     int checks_right;
     bool backtracks;        /* a candidate marked wrong, then another */
     int repeats;            /* candidates tried before in the same trace */
@@ -62,7 +62,7 @@ void r1_task_problem(const r1_task *t, uint64_t seed, r1_split split, int diffic
 #define R1_TASK_SPLIT 1000
 uint64_t r1_task_count(const r1_task *t, r1_split split, int difficulty);
 r1_status r1_task_check_difficulty(const r1_task *t, int difficulty, r1_err *err);
-/* Statistics of a trace; zero where the task has none. */
+/* Statistics of a trace: the task's own, or those of its words (t NULL: of data). */
 void r1_task_stats(const r1_task *t, const json_t *answer, const char *text, size_t len,
                    r1_trace_stats *out);
 
