@@ -60,7 +60,7 @@ enum {
 };
 
 enum {
-    R1_MATMUL_ADD = 1, /* y += instead of y = (y is F32) */
+    R1_MATMUL_ADD = 1, /* y += instead of y = */
     R1_ROPE_INVERSE = 1,
     R1_ROPE_PAIRS = 2 /* rotate neighbours (x0,x1) instead of halves (x_i, x_{i+Dh/2}) */
 };
@@ -81,9 +81,10 @@ typedef struct {
      * one; otherwise the same shape is refilled in place, which cannot fail. */
     r1_status (*pack)(r1_backend *b, r1_packed **p, r1_tensor w, r1_dtype as, bool transpose,
                       r1_err *err);
-    /* The same without transposing, but w stays where it is and must outlive the result: for
-     * weights that memory does not hold twice.  Every matmul puts what it needs in order anew. */
-    r1_packed *(*lend)(r1_backend *b, r1_tensor w, r1_dtype as);
+    /* The same, but w stays where it is and must outlive the result: for weights that memory does
+     * not hold twice.  Every matmul puts what it needs in order anew.  w^T (float `as` only) may
+     * be lent of any dtype. */
+    r1_packed *(*lend)(r1_backend *b, r1_tensor w, r1_dtype as, bool transpose);
     void (*pack_free)(r1_backend *b, r1_packed *p);
 
     /* ---- Forward ---- */
@@ -116,6 +117,8 @@ typedef struct {
     void (*add)(r1_backend *b, r1_tensor y, r1_tensor x);
     /* y (N,D) act = x (N,D) act. */
     void (*convert)(r1_backend *b, r1_tensor y, r1_tensor x);
+    /* The same times a; y may be x. */
+    void (*scale)(r1_backend *b, r1_tensor y, r1_tensor x, float a);
     /* With s = sigmoid(scores (N,E) F32): choice (N,K) I32 are the K experts with the largest
      * s + bias (E) F32 among those of the used groups, in rising order; of two equal ones the
      * first.  weight (N,K) F32 = s of these, normed and scaled; bias has no part in it. */
@@ -135,7 +138,7 @@ typedef struct {
     void (*gather_bwd)(r1_backend *b, r1_tensor dw, r1_tensor dy, const int32_t *id);
     /* dw (O,K) F32 += dy (N,O)^T x (N,K).  dx is matmul with the transposed pack. */
     void (*matmul_dw)(r1_backend *b, r1_tensor dw, r1_tensor dy, r1_tensor x);
-    /* dx (N,D) F32 += (residual stream); dg (D) F32 +=. */
+    /* dx (N,D) F32 += (residual stream); dg (D) F32 +=, or absent. */
     void (*rmsnorm_bwd)(r1_backend *b, r1_tensor dx, r1_tensor dg, r1_tensor dy, r1_tensor x,
                         r1_tensor g, r1_tensor rstd);
     /* dq, dk, dv (N,*) act; k and v are this call's own rows (training).  y and lse as forward

@@ -125,10 +125,10 @@ static r1_status cpu_pack(r1_backend *b, r1_packed **p, r1_tensor w, r1_dtype as
     return r1_matmul_pack(b->pool, of(b)->isa, p, w, as, transpose, err);
 }
 
-static r1_packed *cpu_lend(r1_backend *b, r1_tensor w, r1_dtype as)
+static r1_packed *cpu_lend(r1_backend *b, r1_tensor w, r1_dtype as, bool transpose)
 {
     (void)b;
-    return r1_matmul_lend(w, as);
+    return r1_matmul_lend(w, as, transpose);
 }
 
 static void cpu_pack_free(r1_backend *b, r1_packed *p)
@@ -324,6 +324,21 @@ static void cpu_convert(r1_backend *b, r1_tensor y, r1_tensor x)
     for_rows(of(b), y.shape[0], y.shape[1], convert_rows, &j);
 }
 
+static void scale_rows(void *ud, int thread, int64_t begin, int64_t end)
+{
+    (void)thread;
+    job *j = ud;
+    for (int64_t i = begin; i < end; i++)
+        j->c->k->scale(row_of(j->a, i), j->a.dtype, row_of(j->b, i), j->b.dtype, j->x,
+                       j->a.shape[1]);
+}
+
+static void cpu_scale(r1_backend *b, r1_tensor y, r1_tensor x, float a)
+{
+    job j = {.a = y, .b = x, .x = a};
+    for_rows(of(b), y.shape[0], y.shape[1], scale_rows, &j);
+}
+
 /* ---- Experts ----------------------------------------------------------------------------- */
 
 static void route_rows(void *ud, int thread, int64_t begin, int64_t end)
@@ -473,7 +488,8 @@ static void cpu_rmsnorm_bwd(r1_backend *b, r1_tensor dx, r1_tensor dg, r1_tensor
                             r1_tensor x, r1_tensor g, r1_tensor rstd)
 {
     job j = {.c = of(b), .a = dx, .b = dy, .d = x, .e = g, .f = dg, .weight = rstd.data};
-    r1_pool_for(b->pool, x.shape[1], 64, rmsnorm_gain_bwd, &j);
+    if (dg.data)
+        r1_pool_for(b->pool, x.shape[1], 64, rmsnorm_gain_bwd, &j);
     for_rows(of(b), x.shape[0], x.shape[1], rmsnorm_rows_bwd, &j);
 }
 
@@ -659,6 +675,7 @@ const r1_backend_ops r1_cpu_ops = {
     .matmul = cpu_matmul,
     .matmul_each = cpu_matmul_each,
     .convert = cpu_convert,
+    .scale = cpu_scale,
     .route = cpu_route,
     .mix = cpu_mix,
     .route_bwd = cpu_route_bwd,

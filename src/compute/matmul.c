@@ -82,6 +82,26 @@ static void put_lane(uint8_t *panel, r1_dtype t, int lane, int64_t k0, int64_t n
         to[(k0 + k) / 2 * R1_PANEL] = half[k] | (k + 1 < n ? (uint32_t)half[k + 1] << 16 : 0);
 }
 
+/* Inputs k (even) and, if n is 2, k + 1 of all lanes of a panel, dtype F32 or BF16. */
+static void put_pair(uint8_t *panel, r1_dtype t, int64_t k, int n, const void *first,
+                     const void *second)
+{
+    uint8_t *to = panel + r1_tensor_bytes(t, k * R1_PANEL);
+    if (t == R1_F32) {
+        memcpy(to, first, R1_PANEL * sizeof(float));
+        if (n == 2)
+            memcpy(to + R1_PANEL * sizeof(float), second, R1_PANEL * sizeof(float));
+        return;
+    }
+    uint16_t lower[R1_PANEL], upper[R1_PANEL];
+    uint32_t pair[R1_PANEL];
+    memcpy(lower, first, sizeof lower);
+    memcpy(upper, second, sizeof upper);
+    for (int i = 0; i < R1_PANEL; i++)
+        pair[i] = lower[i] | (uint32_t)upper[i] << 16;
+    memcpy(to, pair, sizeof pair);
+}
+
 /* The panel that begins with row (transposed: column) o of a float weight. */
 static void pack_float_panel(const pack_job *j, uint8_t *to, int64_t o, int lanes)
 {
@@ -104,17 +124,7 @@ static void pack_float_panel(const pack_job *j, uint8_t *to, int64_t o, int lane
         for (int i = 0; i < n; i++)
             read_weights(j, row_at(j->w, k + i) + r1_tensor_bytes(j->w.dtype, o), lanes,
                          row[i]);
-        if (p->dtype == R1_F32) {
-            memcpy(to + (size_t)k * sizeof row[0], row, (size_t)n * sizeof row[0]);
-            continue;
-        }
-        uint16_t first[R1_PANEL], second[R1_PANEL];
-        memcpy(first, row[0], sizeof first);
-        memcpy(second, row[1], sizeof second);
-        for (int i = 0; i < R1_PANEL; i++) {
-            uint32_t pair = first[i] | (uint32_t)second[i] << 16;
-            memcpy(to + (size_t)(k / 2 * R1_PANEL + i) * 4, &pair, sizeof pair);
-        }
+        put_pair(to, p->dtype, k, n, row[0], row[1]);
     }
 }
 
@@ -196,11 +206,13 @@ r1_status r1_matmul_pack(r1_pool *pool, r1_isa isa, r1_packed **p, r1_tensor w, 
     return R1_OK;
 }
 
-r1_packed *r1_matmul_lend(r1_tensor w, r1_dtype as)
+r1_packed *r1_matmul_lend(r1_tensor w, r1_dtype as, bool transpose)
 {
-    r1_assert(w.rank == 2 && (as == R1_F32 || as == R1_BF16 || as == w.dtype));
-    r1_packed *p = new_packed(as, w.shape[0], w.shape[1]);
+    r1_assert(w.rank == 2);
+    r1_assert(as == R1_F32 || as == R1_BF16 || (as == w.dtype && !transpose));
+    r1_packed *p = new_packed(as, w.shape[transpose], w.shape[!transpose]);
     p->lent = w;
+    p->turned = transpose;
     return p;
 }
 
@@ -312,7 +324,9 @@ static r1_matmul_in make_input(r1_pool *pool, kernels k, r1_matmul_scratch *s, r
 enum {
     MAX_MANY = 8,
     MAX_TILE = 120, /* rows whose inputs stay in the second-level cache */
-    FEW_ROWS = 2    /* which wait for memory: the threads share the weights to the panel */
+    FEW_ROWS = 2,   /* which wait for memory: the threads share the weights to the panel */
+    TURN = 256,     /* columns of a lent weight that are turned together: whole blocks */
+    TURNED_BYTES = 16 << 20 /* of its transpose at a time, about */
 };
 
 typedef struct {
@@ -417,10 +431,66 @@ static void run_job(r1_pool *pool, tile_job *j)
     r1_pool_for(pool, units, (units + chunks - 1) / chunks, run_units, j);
 }
 
+/* Rows [2 begin, 2 end) of a lent weight as inputs of the panels of its transpose. */
+static void turn_weights(void *ud, int thread, int64_t begin, int64_t end)
+{
+    (void)thread;
+    const pack_job *j = ud;
+    const r1_packed *p = j->p;
+    const size_t size = r1_tensor_bytes(p->dtype, 1);
+    float row[2][TURN]; /* or BF16 */
+    for (int64_t k = 2 * begin; k < 2 * end && k < p->inputs; k += 2)
+        for (int64_t o = 0; o < p->outputs; o += TURN) {
+            const int64_t n = p->outputs - o < TURN ? p->outputs - o : TURN;
+            memset(row, 0, sizeof row);
+            for (int64_t i = 0; i < 2 && k + i < p->inputs; i++)
+                read_weights(j, row_at(j->w, k + i) + r1_tensor_bytes(j->w.dtype, o), n,
+                             row[i]);
+            for (int64_t at = 0; at < n; at += R1_PANEL)
+                put_pair(p->data + (size_t)((o + at) / R1_PANEL) * p->panel_bytes, p->dtype, k,
+                         p->inputs - k < 2 ? 1 : 2, (const char *)row[0] + (size_t)at * size,
+                         (const char *)row[1] + (size_t)at * size);
+        }
+}
+
+/* y = or += x times the transpose of a lent weight, some columns after others: only of these the
+ * transpose is in memory. */
+static void run_turned(r1_pool *pool, kernels k, r1_matmul_scratch *s, r1_tensor y, r1_tensor x,
+                       const r1_packed *w, bool add)
+{
+    const r1_matmul_in in = make_input(pool, k, s, x, w->dtype, w->depth);
+    int64_t step = TURNED_BYTES / (int64_t)r1_tensor_bytes(w->dtype, w->depth) / TURN * TURN;
+    step = step < TURN ? TURN : step;
+    for (int64_t o = 0; o < w->outputs; o += step) {
+        const int64_t n = w->outputs - o < step ? w->outputs - o : step;
+        r1_packed part = *w;
+        part.outputs = n;
+        part.panels = (n + R1_PANEL - 1) / R1_PANEL;
+        part.data = grow(s, 5, (size_t)part.panels * part.panel_bytes);
+        pack_job turn = {k, &part, w->lent, true};
+        turn.w.data = (char *)w->lent.data + r1_tensor_bytes(w->lent.dtype, o);
+        r1_pool_for(pool, (w->inputs + 1) / 2, 8, turn_weights, &turn);
+        r1_tensor columns = y;
+        columns.data = (char *)y.data + r1_tensor_bytes(y.dtype, o);
+        columns.shape[1] = n;
+        r1_packed *one = &part;
+        tile_job j = {.k = k, .y = &columns, .w = &one, .n = 1, .rows = x.shape[0], .add = add};
+        j.in[0] = &in;
+        run_job(pool, &j);
+    }
+}
+
 void r1_matmul_run(r1_pool *pool, r1_isa isa, r1_matmul_scratch *s, const r1_tensor *y,
                    r1_tensor x, r1_packed *const *w, int n, unsigned flags)
 {
     r1_assert(n >= 1 && n <= MAX_MANY);
+    if (w[0]->turned) {
+        for (int i = 0; i < n; i++) {
+            r1_assert(w[i]->turned);
+            run_turned(pool, kernels_of(isa), s, y[i], x, w[i], (flags & R1_MATMUL_ADD) != 0);
+        }
+        return;
+    }
     tile_job j = {.k = kernels_of(isa),
                   .y = y,
                   .w = w,

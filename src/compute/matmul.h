@@ -27,13 +27,15 @@ struct r1_packed {
     uint8_t *data; /* NULL = lent: panels are made from the rows of `lent` at every use */
     size_t bytes;
     r1_tensor lent;
+    bool turned; /* lent: as its transpose */
 };
 
 /* See backend.h, pack.  A quantised `as` is w's own dtype; what r1_block_can_pack refuses becomes
  * F32. */
 r1_status r1_matmul_pack(r1_pool *pool, r1_isa isa, r1_packed **p, r1_tensor w, r1_dtype as,
                          bool transpose, r1_err *err);
-r1_packed *r1_matmul_lend(r1_tensor w, r1_dtype as); /* see backend.h, lend */
+/* See backend.h, lend. */
+r1_packed *r1_matmul_lend(r1_tensor w, r1_dtype as, bool transpose);
 void r1_matmul_pack_free(r1_packed *p);
 
 /* Scratch that grows to the largest call and is kept: quantised or converted inputs. */

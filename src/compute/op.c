@@ -11,7 +11,7 @@
 /* clang-format off */
 #define OPS(X)                                                                                 \
     X(pack) X(gather) X(matmul) X(rmsnorm) X(rope) X(keep) X(attend) X(swiglu) X(add)          \
-    X(matmul_each) X(convert) X(route) X(mix) X(route_bwd) X(mix_bwd)                          \
+    X(matmul_each) X(convert) X(scale) X(route) X(mix) X(route_bwd) X(mix_bwd)                          \
     X(logprob) X(gather_bwd) X(matmul_dw) X(rmsnorm_bwd) X(attend_bwd) X(swiglu_bwd)           \
     X(add_bwd) X(logprob_bwd) X(sumsq) X(adamw) X(zero)
 /* clang-format on */
@@ -139,9 +139,9 @@ r1_status r1_op_pack(r1_backend *b, r1_packed **p, r1_tensor w, r1_dtype as, boo
     return s;
 }
 
-r1_packed *r1_op_lend(r1_backend *b, r1_tensor w, r1_dtype as)
+r1_packed *r1_op_lend(r1_backend *b, r1_tensor w, r1_dtype as, bool transpose)
 {
-    return b->ops->lend(b, w, as);
+    return b->ops->lend(b, w, as, transpose);
 }
 
 void r1_op_pack_free(r1_backend *b, r1_packed *p)
@@ -168,20 +168,16 @@ void r1_op_matmul_many(r1_backend *b, const r1_tensor *y, r1_tensor x, r1_packed
                        int n, unsigned flags)
 {
     r1_assert(is_act(x));
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++)
         r1_assert(is_act(y[i]) && y[i].shape[0] == x.shape[0]);
-        r1_assert(!(flags & R1_MATMUL_ADD) || y[i].dtype == R1_F32);
-    }
     RUN(matmul, y, x, w, n, flags);
 }
 
 void r1_op_matmul_each(r1_backend *b, const r1_tensor *y, const r1_tensor *x,
                        r1_packed *const *w, int n, unsigned flags)
 {
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++)
         r1_assert(is_act(x[i]) && is_act(y[i]) && y[i].shape[0] == x[i].shape[0]);
-        r1_assert(!(flags & R1_MATMUL_ADD) || y[i].dtype == R1_F32);
-    }
     RUN(matmul_each, y, x, w, n, flags);
 }
 
@@ -259,6 +255,12 @@ void r1_op_convert(r1_backend *b, r1_tensor y, r1_tensor x)
     RUN(convert, y, x);
 }
 
+void r1_op_scale(r1_backend *b, r1_tensor y, r1_tensor x, float a)
+{
+    r1_assert(is_act(y) && is_act(x) && same_shape(y, x));
+    RUN(scale, y, x, a);
+}
+
 static void check_route(r1_tensor choice, r1_tensor weight, r1_tensor scores,
                         const r1_route *how)
 {
@@ -325,7 +327,7 @@ void r1_op_rmsnorm_bwd(r1_backend *b, r1_tensor dx, r1_tensor dg, r1_tensor dy, 
 {
     r1_assert(dx.dtype == R1_F32 && x.dtype == R1_F32 && same_shape(dx, x) &&
               same_shape(dy, x));
-    r1_assert(is_vector(g, x.shape[1]) && is_vector(dg, x.shape[1]));
+    r1_assert(is_vector(g, x.shape[1]) && (!dg.data || is_vector(dg, x.shape[1])));
     r1_assert(is_vector(rstd, x.shape[0]));
     RUN(rmsnorm_bwd, dx, dg, dy, x, g, rstd);
 }

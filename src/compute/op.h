@@ -13,7 +13,7 @@ void r1_op_copy_out(r1_backend *b, void *dst, r1_tensor src, size_t bytes);
 void r1_op_zero(r1_backend *b, r1_tensor y);
 r1_status r1_op_pack(r1_backend *b, r1_packed **p, r1_tensor w, r1_dtype as, bool transpose,
                      r1_err *err);
-r1_packed *r1_op_lend(r1_backend *b, r1_tensor w, r1_dtype as);
+r1_packed *r1_op_lend(r1_backend *b, r1_tensor w, r1_dtype as, bool transpose);
 void r1_op_pack_free(r1_backend *b, r1_packed *p);
 
 void r1_op_gather(r1_backend *b, r1_tensor y, r1_tensor w, const int32_t *id);
@@ -32,6 +32,7 @@ void r1_op_attend(r1_backend *b, r1_tensor y, r1_tensor lse, r1_tensor q, r1_ten
 void r1_op_swiglu(r1_backend *b, r1_tensor y, r1_tensor gate, r1_tensor up);
 void r1_op_add(r1_backend *b, r1_tensor y, r1_tensor x);
 void r1_op_convert(r1_backend *b, r1_tensor y, r1_tensor x);
+void r1_op_scale(r1_backend *b, r1_tensor y, r1_tensor x, float a);
 void r1_op_route(r1_backend *b, r1_tensor choice, r1_tensor weight, r1_tensor scores,
                  r1_tensor bias, const r1_route *how);
 void r1_op_mix(r1_backend *b, r1_tensor y, r1_tensor x, const int32_t *at, r1_tensor weight);

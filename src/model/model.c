@@ -155,7 +155,7 @@ static r1_status pack_linear(r1_model *m, r1_linear *l, bool fits, r1_err *err)
 {
     const r1_dtype as = pack_dtype(m, l->rows.dtype, l->rows.shape[1]);
     if (!fits) {
-        l->fwd = r1_op_lend(m->backend, l->rows, as);
+        l->fwd = r1_op_lend(m->backend, l->rows, as, false);
         return R1_OK;
     }
     R1_TRY(r1_op_pack(m->backend, &l->fwd, l->rows, as, false, err));

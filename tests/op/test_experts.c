@@ -20,6 +20,16 @@ static void conversions(const op_bench *bench)
             r1_op_convert(bench->b[b], y, x);
             assert_near("y", y, values(x), NULL, 0);
             assert_gaps_kept("y", y);
+            double *twice = values(x);
+            for (int k = 0; k < 70 * 333; k++)
+                twice[k] *= -1.75;
+            r1_op_scale(bench->b[b], y, x, -1.75f);
+            assert_near("scaled", y, twice, NULL, 0);
+            r1_op_scale(bench->b[b], y, y, 0.5f); /* in place; exact */
+            for (int k = 0; k < 70 * 333; k++)
+                twice[k] *= 0.5;
+            assert_near("scaled in place", y, twice, NULL, 0);
+            assert_gaps_kept("scaled", y);
         }
     }
 }

@@ -148,7 +148,7 @@ static void check_matmul(const op_bench *bench, shape s)
         }
         r1_op_pack_free(bench->b[i], p);
         /* A weight that is lent gives the same bits. */
-        p = r1_op_lend(bench->b[i], w, s.w);
+        p = r1_op_lend(bench->b[i], w, s.w, false);
         r1_tensor lent = copy_of(before);
         r1_op_matmul(bench->b[i], lent, x, p, s.flags);
         assert_bits("lent", y[i], lent);
@@ -220,7 +220,7 @@ static void added_and_strided(const op_bench *bench)
                                             .k = 64,
                                             .x = d & 1 ? R1_F32 : R1_BF16,
                                             .w = weights[w],
-                                            .y = R1_F32,
+                                            .y = n % 2 ? R1_BF16 : R1_F32,
                                             .flags = d & 2 ? R1_MATMUL_ADD : 0,
                                             .gap = 5});
 }
@@ -390,6 +390,54 @@ static void a_pack_converts_transposes_and_refills(void **state)
     for_each_isa(packs);
 }
 
+/* w^T lent has the bits of w^T packed from the same numbers in F32. */
+static void check_turned(const op_bench *bench, r1_dtype from, r1_dtype as, int64_t inputs,
+                         int64_t outputs, int64_t gap)
+{
+    enum { N = 9 };
+    what("%s lend %s (%d,%d) transposed as %s", bench->isa, r1_tensor_traits(from)->name,
+         (int)inputs, (int)outputs, r1_tensor_traits(as)->name);
+    r1_tensor w = fill(wide_matrix(from, inputs, outputs, gap), -1, 1);
+    r1_tensor same = matrix(R1_F32, inputs, outputs), x = fill(matrix(as, N, inputs), -1, 1);
+    for (int64_t i = 0; i < inputs; i++)
+        r1_quant_decode(from, row_at(w, i), row_at(same, i), outputs);
+    for (int add = 0; add < 2; add++)
+        for (int b = 0; b < OP_BACKENDS; b++) {
+            r1_packed *p = NULL, *lent = r1_op_lend(bench->b[b], w, as, true);
+            assert_int_equal(r1_op_pack(bench->b[b], &p, same, as, true, NULL), R1_OK);
+            r1_tensor y = fill(wide_matrix(add ? as : R1_F32, N, outputs, gap), -1, 1);
+            r1_tensor z = copy_of(y);
+            r1_op_matmul(bench->b[b], y, x, p, add ? R1_MATMUL_ADD : 0);
+            r1_op_matmul(bench->b[b], z, x, lent, add ? R1_MATMUL_ADD : 0);
+            assert_bits("lent", z, y);
+            assert_gaps_kept("lent", z);
+            r1_op_pack_free(bench->b[b], p);
+            r1_op_pack_free(bench->b[b], lent);
+        }
+    drop_all();
+}
+
+static void turned(const op_bench *bench)
+{
+    enum { MANY = 16500 }; /* more than is turned at a time */
+    for (r1_dtype f = R1_F32; f < R1_I32; f++)
+        for (int as = 0; as < 2; as++) {
+            const int64_t block = r1_tensor_traits(f)->block, gap = block > 1 ? 256 : 3;
+            if (f == R1_F8_E4M3)
+                continue;
+            check_turned(bench, f, as ? R1_BF16 : R1_F32, 37, block > 1 ? 768 : 333, 0);
+            check_turned(bench, f, as ? R1_BF16 : R1_F32, 2, block > 1 ? 256 : 17, gap);
+            check_turned(bench, f, as ? R1_BF16 : R1_F32, 1, block > 1 ? block : 1, 0);
+        }
+    check_turned(bench, R1_Q4_0, R1_F32, MANY, 288, 0);
+}
+
+static void a_lent_weight_can_be_turned(void **state)
+{
+    (void)state;
+    for_each_isa(turned);
+}
+
 /* ---- Gradient of a weight ---------------------------------------------------------------- */
 
 static void check_dw(const op_bench *bench, int64_t n, int64_t o, int64_t k, r1_dtype dyt,
@@ -446,6 +494,7 @@ int main(void)
         cmocka_unit_test(infinities_and_nans_stay_visible),
         cmocka_unit_test(weights_of_mixed_dtypes_share_a_call),
         cmocka_unit_test(a_pack_converts_transposes_and_refills),
+        cmocka_unit_test(a_lent_weight_can_be_turned),
         cmocka_unit_test(a_weights_gradient_sums_over_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -342,6 +342,9 @@ static void check_norm(const op_bench *bench, int64_t n, int64_t d, r1_dtype t, 
         r1_op_rmsnorm_bwd(bench->b[b], dx[b], dg[b], dy, x, g, rstd[0]);
         assert_gaps_kept("dx", dx[b]);
     }
+    r1_tensor frozen = copy_of(dx0); /* a gain that is not trained */
+    r1_op_rmsnorm_bwd(bench->b[OP_ONE], frozen, absent(), dy, x, g, rstd[0]);
+    assert_bits("dx, frozen", frozen, dx[OP_ONE]);
     assert_near("dx", dx[0], want_dx, dx_size, 2 * unit);
     assert_near("dg", dg[0], want_dg, dg_size, unit);
     assert_bits("dx, threads", dx[OP_ONE], dx[OP_MANY]);
