@@ -15,7 +15,7 @@
 
 #define PV (R1_PANEL / VW) /* vectors a panel */
 
-enum { BASE_BITS = 7, X_BYTES = 64 };
+enum { BASE_BITS = 7 };
 
 #if defined(__clang__)
 #define UNROLL _Pragma("unroll")
@@ -358,10 +358,7 @@ R1_INLINE vi four(const int8_t *x) /* four inputs in every lane */
 /* ---- A block ----------------------------------------------------------------------------- */
 
 typedef struct {
-    const int8_t *x; /* of the tile's first row, block 0; scale and sums likewise */
-    const float *scale;
-    const float *sum;
-    const int32_t *isum;
+    r1_matmul_blocks x; /* from the tile's first row on */
     int64_t blocks;
     const uint8_t *w;
     size_t panel_bytes;
@@ -391,7 +388,7 @@ R1_INLINE void dot_half(vi acc[MAX_ROWS][MAX_PANELS * PV], const r1_block_format
             codes(f, panel_of(t, v) + q + lane_of(v) * 4, g, h);
         UNROLL for (int r = 0; r < nr; r++)
         {
-            const vi four_x = four(x + r * X_BYTES + 16 * h + 4 * g);
+            const vi four_x = four(x + r * R1_BLOCK + 16 * h + 4 * g);
             UNROLL for (int v = 0; v < nv; v++) acc[r][v] =
                 i_dot(acc[r][v], w[v], four_x, f.wide);
         }
@@ -401,8 +398,8 @@ R1_INLINE void dot_half(vi acc[MAX_ROWS][MAX_PANELS * PV], const r1_block_format
 /* The same for both bytes at once: the codes are unpacked once, the chains are shorter. */
 R1_INLINE void dot_both(vi upper[MAX_ROWS][MAX_PANELS * PV],
                         vi lower[MAX_ROWS][MAX_PANELS * PV], const r1_block_format f,
-                        const tile_view *t, const int8_t *x, size_t q, const int nr,
-                        const int nv, const int first, const int last)
+                        const tile_view *t, int64_t x, size_t q, const int nr, const int nv,
+                        const int first, const int last)
 {
     ROLLED for (int g = 0; g < 4; g++) UNROLL for (int h = first; h < last; h++)
     {
@@ -411,9 +408,9 @@ R1_INLINE void dot_both(vi upper[MAX_ROWS][MAX_PANELS * PV],
             const vi w = codes(f, panel_of(t, v) + q + lane_of(v) * 4, g, h);
             UNROLL for (int r = 0; r < nr; r++)
             {
-                const int8_t *xr = x + r * X_BYTES + 16 * h + 4 * g;
-                upper[r][v] = i_dot(upper[r][v], w, four(xr), f.wide);
-                lower[r][v] = i_dot(lower[r][v], w, four(xr + 32), f.wide);
+                const int64_t at = x + r * R1_BLOCK + 16 * h + 4 * g;
+                upper[r][v] = i_dot(upper[r][v], w, four(t->x.upper + at), f.wide);
+                lower[r][v] = i_dot(lower[r][v], w, four(t->x.lower + at), f.wide);
             }
         }
     }
@@ -424,7 +421,7 @@ R1_INLINE void fine_sums(vi acc[MAX_ROWS][MAX_PANELS * PV], const r1_block_forma
                          const tile_view *t, int64_t b, const int nr, const int nv,
                          const int first, const int last)
 {
-    const int8_t *x = t->x + b * X_BYTES * R1_TILE_ROWS;
+    const int64_t x = b * R1_BLOCK * R1_TILE_ROWS;
     const size_t q = t->at.q + (size_t)b * t->at.block;
     vi upper[MAX_ROWS][MAX_PANELS * PV];
     UNROLL for (int r = 0; r < nr; r++) UNROLL for (int v = 0; v < nv; v++) upper[r][v] =
@@ -432,11 +429,13 @@ R1_INLINE void fine_sums(vi acc[MAX_ROWS][MAX_PANELS * PV], const r1_block_forma
     if (nr * nv <= 8)
         dot_both(upper, acc, f, t, x, q, nr, nv, first, last);
     else
-        UNROLL for (int h = first; h < last; h++) dot_half(upper, f, t, x, q, nr, nv, h);
+        UNROLL for (int h = first; h < last; h++)
+            dot_half(upper, f, t, t->x.upper + x, q, nr, nv, h);
     UNROLL for (int r = 0; r < nr; r++) UNROLL for (int v = 0; v < nv; v++) acc[r][v] =
         i_add(acc[r][v], i_left(upper[r][v], BASE_BITS));
     if (nr * nv > 8)
-        UNROLL for (int h = first; h < last; h++) dot_half(acc, f, t, x + 32, q, nr, nv, h);
+        UNROLL for (int h = first; h < last; h++)
+            dot_half(acc, f, t, t->x.lower + x, q, nr, nv, h);
 }
 
 /* The same without lower bytes, from the start values in acc on.  Few outputs have two chains. */
@@ -444,7 +443,7 @@ R1_INLINE void coarse_sums(vi acc[MAX_ROWS][MAX_PANELS * PV], const r1_block_for
                            const tile_view *t, int64_t b, const int nr, const int nv,
                            const int first, const int last)
 {
-    const int8_t *x = t->x + b * X_BYTES * R1_TILE_ROWS;
+    const int8_t *x = t->x.upper + b * R1_BLOCK * R1_TILE_ROWS;
     const size_t q = t->at.q + (size_t)b * t->at.block;
     if (nr * nv > 8 || last - first < 2) {
         UNROLL for (int h = first; h < last; h++) dot_half(acc, f, t, x, q, nr, nv, h);
@@ -459,21 +458,13 @@ R1_INLINE void coarse_sums(vi acc[MAX_ROWS][MAX_PANELS * PV], const r1_block_for
         const vi low = codes(f, at, g, 0), high = codes(f, at, g, 1);
         UNROLL for (int r = 0; r < nr; r++)
         {
-            const int8_t *xr = x + r * X_BYTES + 4 * g;
+            const int8_t *xr = x + r * R1_BLOCK + 4 * g;
             acc[r][v] = i_dot(acc[r][v], low, four(xr), f.wide);
             other[r][v] = i_dot(other[r][v], high, four(xr + 16), f.wide);
         }
     }
     UNROLL for (int r = 0; r < nr; r++) UNROLL for (int v = 0; v < nv; v++) acc[r][v] =
         i_add(acc[r][v], other[r][v]);
-}
-
-/* Whether one of nr rows has a fine block b. */
-R1_INLINE bool any_fine(const tile_view *t, int64_t b, const int nr)
-{
-    int32_t any = 0;
-    UNROLL for (int r = 0; r < nr; r++) any |= t->isum[4 * (b * R1_TILE_ROWS + r) + 3];
-    return any != 0;
 }
 
 /* Scale (or minimum) number i of a vector of outputs, group b of 32 inputs. */
@@ -498,7 +489,7 @@ R1_INLINE void block_step(float *y, const r1_block_format f, const tile_view *t,
     UNROLL for (int r = 0; r < nr; r++)
     {
         const int64_t at = b * R1_TILE_ROWS + r;
-        const int32_t inputs = t->isum[4 * at + (parts > 1 ? part + 1 : 0)];
+        const int32_t inputs = t->x.isum[3 * at + (parts > 1 ? part + 1 : 0)];
         const vi away = shifted
                             ? i_sub(i_set(0), i_left(i_set(fine ? inputs : inputs >> BASE_BITS),
                                                      (unsigned)f.offset))
@@ -521,8 +512,8 @@ R1_INLINE void block_step(float *y, const r1_block_format f, const tile_view *t,
     UNROLL for (int r = 0; r < nr; r++)
     {
         const int64_t at = b * R1_TILE_ROWS + r;
-        const vf dx = v_set(fine ? t->scale[at] : t->scale[at] * (1 << BASE_BITS));
-        const vf xs = v_set(t->sum[3 * at + (parts > 1 ? part + 1 : 0)]);
+        const vf dx = v_set(fine ? t->x.scale[at] : t->x.scale[at] * (1 << BASE_BITS));
+        const vf xs = v_set(t->x.sum[3 * at + (parts > 1 ? part + 1 : 0)]);
         UNROLL for (int v = 0; v < nv; v++)
         {
             float *to = y + (r * nv + v) * VW;
@@ -545,11 +536,20 @@ R1_INLINE void block_rows(float *y, const r1_block_format f, const tile_view *t,
         __asm__("" : "+r"(y)); /* or the compiler keeps y in registers that it does not have */
         v_fetch(ahead.at, ahead.bytes, b, t->blocks);
         const int parts = R1_BLOCK / f.sub;
-        if (any_fine(t, b, nr))
+        if (t->x.fine[b])
             UNROLL for (int p = 0; p < parts; p++) block_step(y, f, t, b, p, nr, nv, true);
         else
             UNROLL for (int p = 0; p < parts; p++) block_step(y, f, t, b, p, nr, nv, false);
     }
+}
+
+R1_INLINE void skip_rows(r1_matmul_blocks *x, int64_t n)
+{
+    x->upper += n * R1_BLOCK;
+    x->lower += n * R1_BLOCK;
+    x->scale += n;
+    x->isum += 3 * n;
+    x->sum += 3 * n;
 }
 
 /* c (nr,np*16): the rows in the largest parts that there is code for. */
@@ -558,16 +558,10 @@ R1_INLINE void block_tile(float *c, const r1_matmul_in *in, int64_t row, int nr,
                           r1_matmul_ahead ahead, const r1_dtype dtype)
 {
     const r1_block_format f = r1_block_format_of(dtype);
-    const int64_t blocks = depth / R1_BLOCK, group = row / R1_TILE_ROWS * R1_TILE_ROWS;
-    const int64_t first = group * blocks + row - group;
-    tile_view t = {in->q + first * X_BYTES,
-                   in->scale + first,
-                   in->sum + 3 * first,
-                   in->isum + 4 * first,
-                   blocks,
-                   w,
-                   panel_bytes,
+    const int64_t blocks = depth / R1_BLOCK;
+    tile_view t = {r1_matmul_group(in->b, row / R1_TILE_ROWS, blocks), blocks, w, panel_bytes,
                    r1_block_sections_of(f, depth)};
+    skip_rows(&t.x, row % R1_TILE_ROWS);
     while (nr > 0) {
         int done = 1;
         if (np == MAX_PANELS) {
@@ -588,10 +582,7 @@ R1_INLINE void block_tile(float *c, const r1_matmul_in *in, int64_t row, int nr,
         ahead.bytes = 0;
         nr -= done;
         c += (int64_t)done * np * R1_PANEL;
-        t.x += done * X_BYTES;
-        t.scale += done;
-        t.sum += 3 * done;
-        t.isum += 4 * done;
+        skip_rows(&t.x, done);
     }
 }
 
@@ -683,28 +674,28 @@ static void block_tile(float *c, const r1_matmul_in *in, int64_t row, int nr, co
     const r1_block_format f = r1_block_format_of(dtype);
     const r1_block_sections at = r1_block_sections_of(f, depth);
     const int64_t blocks = depth / R1_BLOCK;
-    const int64_t group = row / R1_TILE_ROWS * R1_TILE_ROWS;
+    const r1_matmul_blocks x = r1_matmul_group(in->b, row / R1_TILE_ROWS, blocks);
     const int parts = R1_BLOCK / f.sub;
     for (int o = 0; o < R1_PANEL; o++) {
         float y = 0;
         for (int64_t i = 0; i < blocks * parts; i++) {
             const int64_t b = i / parts;
-            const int64_t at_x = group * blocks + b * R1_TILE_ROWS + row - group;
-            const int8_t *x = in->q + at_x * X_BYTES;
+            const int64_t at_x = b * R1_TILE_ROWS + row % R1_TILE_ROWS;
             const int64_t sum = parts > 1 ? i % parts + 1 : 0;
             const int first = (int)(i % parts) * f.sub;
             int32_t upper = 0, lower = 0;
             for (int k = first; k < first + f.sub; k++) {
                 int q = code(f, w + at.q + (size_t)b * at.block, o, k);
-                upper += q * x[k];
-                lower += q * x[32 + k];
+                upper += q * x.upper[at_x * R1_BLOCK + k];
+                if (x.fine[b])
+                    lower += q * x.lower[at_x * R1_BLOCK + k];
             }
             int32_t n = i_left(upper, BASE_BITS) + lower;
             if (f.offset >= 0)
-                n -= i_left(in->isum[4 * at_x + sum], (unsigned)f.offset);
-            y += (float)n * (scale_of(f, w, 0, at.fine, b, i, o) * in->scale[at_x]);
+                n -= i_left(x.isum[3 * at_x + sum], (unsigned)f.offset);
+            y += (float)n * (scale_of(f, w, 0, at.fine, b, i, o) * x.scale[at_x]);
             if (f.min)
-                y += scale_of(f, w, at.min, at.fine_min, b, i, o) * in->sum[3 * at_x + sum];
+                y += scale_of(f, w, at.min, at.fine_min, b, i, o) * x.sum[3 * at_x + sum];
         }
         c[o] = y;
     }
@@ -733,88 +724,116 @@ TILE(tile_iq4_nl, R1_IQ4_NL)
 
 /* ---- Inputs ------------------------------------------------------------------------------ */
 
-/* v (32) to q, in steps of d, or when coarse of 128 d. */
-R1_INLINE void quantize_block(const float *v, float d, bool fine, int8_t *q, float *sum,
+/* Block i of x to upper, in steps of d, or when coarse of 128 d, and to lower when it is not
+ * NULL. */
+R1_INLINE void quantize_block(const void *x, const r1_dtype t, int64_t i, float d,
+                              const bool fine, int8_t *upper, int8_t *lower, float *sum,
                               int32_t *isum)
 {
-    int32_t half[2] = {0, 0};
+    const vf inverse = v_set(fine ? 1 / d : 1 / (128 * d));
+    int32_t half[2];
     for (int h = 0; h < 2; h++) {
         vi total = i_set(0);
-        for (int i = h * 16; i < h * 16 + 16; i += VW) {
-            vi n = i_round(v_mul(v_load(v + i), v_set(fine ? 1 / d : 1 / (128 * d))));
-            vi upper = fine ? i_right(i_add(n, i_set(1 << (BASE_BITS - 1))), BASE_BITS) : n;
-            n = fine ? n : i_left(n, BASE_BITS);
-            i_narrow(q + i, upper);
-            i_narrow(q + 32 + i, i_sub(n, i_left(upper, BASE_BITS)));
+        for (int at = h * 16; at < h * 16 + 16; at += VW) {
+            const vi n = i_round(v_mul(v_ld(x, t, i + at, VW), inverse));
+            const vi high =
+                fine ? i_right(i_add(n, i_set(1 << (BASE_BITS - 1))), BASE_BITS) : n;
+            i_narrow(upper + at, high);
+            if (fine)
+                i_narrow(lower + at, i_sub(n, i_left(high, BASE_BITS)));
+            else if (lower)
+                i_narrow(lower + at, i_set(0));
             total = i_add(total, n);
         }
-        half[h] = i_sum(total);
+        half[h] = fine ? i_sum(total) : i_sum(total) * (1 << BASE_BITS);
     }
     const int32_t sums[3] = {half[0] + half[1], half[0], half[1]};
-    for (int i = 0; i < 3; i++) {
-        isum[i] = sums[i];
-        sum[i] = d * (float)sums[i];
+    for (int s = 0; s < 3; s++) {
+        isum[s] = sums[s];
+        sum[s] = d * (float)sums[s];
     }
-    isum[3] = fine;
 }
 
-/* 32 inputs from number i on, and the largest magnitude among them: bits of absolute values order
- * as integers, NaN above infinity. */
-R1_INLINE float load_block(float *v, const void *x, const r1_dtype t, int64_t i)
+/* The largest magnitude of block i: bits of absolute values order as integers, NaN above infinity. */
+R1_INLINE float largest(const void *x, const r1_dtype t, int64_t i)
 {
     vi most = i_set(0);
-    for (int at = 0; at < R1_BLOCK; at += VW) {
-        vf a = v_ld(x, t, i + at, VW);
-        v_store(v + at, a);
-        most = i_max(most, i_magnitude(a));
-    }
+    for (int at = 0; at < R1_BLOCK; at += VW)
+        most = i_max(most, i_magnitude(v_ld(x, t, i + at, VW)));
     const int32_t bits = i_most(most);
     float magnitude;
     memcpy(&magnitude, &bits, sizeof magnitude);
     return magnitude;
 }
 
-/* x = d (128 upper + lower).  The error of an output is that of the largest blocks of its row:
+/* The scales of a row's blocks, a group's rows apart; returns the largest that a coarse one has.
+ *
+ * x = d (128 upper + lower).  The error of an output is that of the largest blocks of its row:
  * those whose largest value is above 5/4 of the root mean square of the largest values are fine,
  * 127 * 128 steps to either side; the others have 127 and no lower bytes.  llama.cpp has 127
  * everywhere, which moves SmolLM2's distribution by six times as much (docs/performance.md). */
-R1_INLINE void quantize_row(const void *x, const r1_dtype t, int64_t k, int8_t *q, float *scale,
-                            float *sum, int32_t *isum)
+R1_INLINE float scale_row(const void *x, const r1_dtype t, int64_t blocks, float *scale)
 {
-    const int64_t blocks = k / R1_BLOCK;
-    float v[R1_BLOCK];
     double squares = 0; /* each is exact: the choice is the same on every instruction set */
     for (int64_t b = 0; b < blocks; b++) {
-        const double most = (double)load_block(v, x, t, b * R1_BLOCK);
-        squares += most * most;
+        const float most = largest(x, t, b * R1_BLOCK);
+        scale[b * R1_TILE_ROWS] = most / (127 << BASE_BITS);
+        squares += (double)most * (double)most;
     }
-    for (int64_t b = 0; b < blocks; b++) {
-        const double most = (double)load_block(v, x, t, b * R1_BLOCK);
-        const float d = (float)most / (127 << BASE_BITS);
-        *scale = d;
-        /* Less has no finite inverse; infinity and NaN go on through the scale. */
-        if (!(d > 1e-30f && d < INFINITY)) {
-            memset(q, 0, X_BYTES);
-            memset(isum, 0, 4 * sizeof *isum);
-            for (int i = 0; i < 3; i++)
-                sum[i] = d * 0;
-        } else
-            quantize_block(v, d, 16.0 * most * most * (double)blocks > 25 * squares, q, sum,
-                           isum);
-        q += R1_TILE_ROWS * X_BYTES;
-        scale += R1_TILE_ROWS;
-        sum += 3 * R1_TILE_ROWS;
-        isum += 4 * R1_TILE_ROWS;
+    return (float)sqrt(25.0 / 16 * squares / (double)blocks) / (127 << BASE_BITS);
+}
+
+/* Less has no finite inverse; infinity and NaN go on through the scale. */
+R1_INLINE bool has_inverse(float d)
+{
+    return d > 1e-30f && d < INFINITY;
+}
+
+R1_INLINE void quantize_rows(const char *x, const r1_dtype t, int64_t step, int n, int64_t k,
+                             r1_matmul_blocks to)
+{
+    float coarse[R1_TILE_ROWS];
+    for (int r = 0; r < n; r++)
+        coarse[r] = scale_row(x + r * step, t, k / R1_BLOCK, to.scale + r);
+    for (int64_t b = 0; b < k / R1_BLOCK; b++) {
+        bool fine = false;
+        for (int r = 0; r < n; r++)
+            fine |= to.scale[r] > coarse[r] && has_inverse(to.scale[r]);
+        to.fine[b] = fine;
+        for (int r = 0; r < n; r++) {
+            const float d = to.scale[r];
+            int8_t *upper = to.upper + r * R1_BLOCK,
+                   *lower = fine ? to.lower + r * R1_BLOCK : NULL;
+            if (!has_inverse(d)) {
+                memset(upper, 0, R1_BLOCK);
+                if (lower)
+                    memset(lower, 0, R1_BLOCK);
+                for (int i = 0; i < 3; i++) {
+                    to.isum[3 * r + i] = 0;
+                    to.sum[3 * r + i] = d * 0;
+                }
+            } else if (d > coarse[r])
+                quantize_block(x + r * step, t, b * R1_BLOCK, d, true, upper, lower,
+                               to.sum + 3 * r, to.isum + 3 * r);
+            else
+                quantize_block(x + r * step, t, b * R1_BLOCK, d, false, upper, lower,
+                               to.sum + 3 * r, to.isum + 3 * r);
+        }
+        to.upper += R1_TILE_ROWS * R1_BLOCK;
+        to.lower += R1_TILE_ROWS * R1_BLOCK;
+        to.scale += R1_TILE_ROWS;
+        to.sum += 3 * R1_TILE_ROWS;
+        to.isum += 3 * R1_TILE_ROWS;
     }
 }
 
-static void quantize(const void *x, r1_dtype t, int64_t k, int8_t *q, float *scale, float *sum,
-                     int32_t *isum)
+static void quantize(const void *x, r1_dtype t, int64_t stride, int n, int64_t k,
+                     r1_matmul_blocks to)
 {
     if (t == R1_F32)
-        quantize_row(x, R1_F32, k, q, scale, sum, isum);
+        quantize_rows(x, R1_F32, stride * 4, n, k, to);
     else
-        quantize_row(x, R1_BF16, k, q, scale, sum, isum);
+        quantize_rows(x, R1_BF16, stride * 2, n, k, to);
 }
 
 const r1_block_kernels R1_ISA_SYMBOL(r1_block_kernels) = {

@@ -258,22 +258,44 @@ static void convert_rows(void *ud, int thread, int64_t begin, int64_t end)
 {
     (void)thread;
     input_job *j = ud;
-    const int64_t k = j->x.shape[1], blocks = k / R1_BLOCK;
+    const int64_t k = j->x.shape[1];
     const size_t size = (size_t)r1_tensor_traits(j->x.dtype)->bytes;
-    for (int64_t i = begin; i < end; i++) {
-        const char *x = (const char *)j->x.data + (size_t)(i * j->x.stride0) * size;
-        if (j->to == R1_Q8_0) {
-            const int64_t group = i / R1_TILE_ROWS * R1_TILE_ROWS;
-            const int64_t at = group * blocks + i - group; /* of the row's first block */
-            j->k.blocks->quantize(x, j->x.dtype, k, (int8_t *)(uintptr_t)j->in.q + at * 64,
-                                  (float *)(uintptr_t)j->in.scale + at,
-                                  (float *)(uintptr_t)j->in.sum + at * 3,
-                                  (int32_t *)(uintptr_t)j->in.isum + at * 4);
-        } else
-            j->k.floats->convert((char *)(uintptr_t)j->in.x +
-                                     (size_t)(i * j->depth * r1_tensor_traits(j->to)->bytes),
-                                 j->to, x, j->x.dtype, k);
+    for (int64_t i = begin; i < end; i++)
+        j->k.floats->convert((char *)(uintptr_t)j->in.x +
+                                 (size_t)(i * j->depth * r1_tensor_traits(j->to)->bytes),
+                             j->to, (const char *)j->x.data + (size_t)(i * j->x.stride0) * size,
+                             j->x.dtype, k);
+}
+
+static void quantize_groups(void *ud, int thread, int64_t begin, int64_t end)
+{
+    (void)thread;
+    input_job *j = ud;
+    const int64_t k = j->x.shape[1];
+    const size_t size = (size_t)r1_tensor_traits(j->x.dtype)->bytes;
+    for (int64_t g = begin; g < end; g++) {
+        const int64_t row = g * R1_TILE_ROWS, left = j->x.shape[0] - row;
+        j->k.blocks->quantize((const char *)j->x.data + (size_t)(row * j->x.stride0) * size,
+                              j->x.dtype, j->x.stride0,
+                              (int)(left < R1_TILE_ROWS ? left : R1_TILE_ROWS), k,
+                              r1_matmul_group(j->in.b, g, k / R1_BLOCK));
     }
+}
+
+static r1_matmul_in quantize_input(r1_pool *pool, r1_matmul_scratch *s, input_job *j)
+{
+    const int64_t groups = (j->x.shape[0] + R1_TILE_ROWS - 1) / R1_TILE_ROWS;
+    const int64_t blocks = groups * (j->depth / R1_BLOCK), n = blocks * R1_TILE_ROWS;
+    int8_t *at = grow(s, 2, (size_t)(n * (2 * R1_BLOCK + 7 * 4) + blocks));
+    float *scale = (float *)(void *)(at + 2 * R1_BLOCK * n);
+    j->in.b = (r1_matmul_blocks){.upper = at,
+                                 .lower = at + R1_BLOCK * n,
+                                 .fine = (bool *)(scale + 7 * n),
+                                 .scale = scale,
+                                 .isum = (int32_t *)(void *)(scale + n),
+                                 .sum = scale + 4 * n};
+    r1_pool_for(pool, groups, 3, quantize_groups, j);
+    return j->in;
 }
 
 /* BF16 weights see BF16 values; F32 inputs are rounded first when the kernel reads F32. */
@@ -291,30 +313,22 @@ static r1_matmul_in make_input(r1_pool *pool, kernels k, r1_matmul_scratch *s, r
         r1_pool_for(pool, n, 16, convert_rows, &round);
         j.x = r1_tensor_2d((void *)(uintptr_t)round.in.x, R1_BF16, n, x.shape[1]);
     }
-    if (j.to == R1_Q8_0) {
-        const int64_t rows = (n + R1_TILE_ROWS - 1) / R1_TILE_ROWS * R1_TILE_ROWS;
-        const int64_t blocks = rows * (depth / R1_BLOCK);
-        int8_t *at = grow(s, 2, (size_t)(blocks * (64 + 8 * 4)));
-        float *scale = (float *)(void *)(at + 64 * blocks);
-        j.in = (r1_matmul_in){.q = at,
-                              .scale = scale,
-                              .sum = scale + blocks,
-                              .isum = (const int32_t *)(const void *)(scale + 4 * blocks)};
-    } else if (j.x.dtype == j.to && x.shape[1] == depth) {
+    if (j.to == R1_Q8_0)
+        return quantize_input(pool, s, &j);
+    if (j.x.dtype == j.to && x.shape[1] == depth) {
         j.in = (r1_matmul_in){.x = j.x.data, .stride = j.x.stride0};
         return j.in;
-    } else {
-        /* F32 for BF16 weights has a depth of its own: both forms may be alive in one call. */
-        j.in.x = grow(s,
-                      j.to == R1_BF16      ? 1
-                      : weights == R1_BF16 ? 4
-                                           : 0,
-                      (size_t)(n * depth) * (size_t)r1_tensor_traits(j.to)->bytes);
-        j.in.stride = depth;
-        if (x.shape[1] != depth) /* an odd depth's last input is zero */
-            memset((void *)(uintptr_t)j.in.x, 0,
-                   (size_t)(n * depth) * (size_t)r1_tensor_traits(j.to)->bytes);
     }
+    /* F32 for BF16 weights has a depth of its own: both forms may be alive in one call. */
+    j.in.x = grow(s,
+                  j.to == R1_BF16      ? 1
+                  : weights == R1_BF16 ? 4
+                                       : 0,
+                  (size_t)(n * depth) * (size_t)r1_tensor_traits(j.to)->bytes);
+    j.in.stride = depth;
+    if (x.shape[1] != depth) /* an odd depth's last input is zero */
+        memset((void *)(uintptr_t)j.in.x, 0,
+               (size_t)(n * depth) * (size_t)r1_tensor_traits(j.to)->bytes);
     r1_pool_for(pool, n, 16, convert_rows, &j);
     return j.in;
 }

@@ -6,8 +6,8 @@
  *   BF16  [K/2][16][2]                     pairs of inputs, as vdpbf16ps wants them
  *   blocks of 32 or 256 as block.h describes
  * Against quantised weights the inputs are quantised too, once a call: blocks of 32 with an F32
- * scale, each input two signed bytes, 128 upper + lower (32 upper bytes, then 32 lower ones, which
- * are 0 in the blocks that matter little to their row).
+ * scale, each input two signed bytes, 128 upper + lower; the lower ones are 0 in the blocks that
+ * matter little to their row.
  * Every output is one chain of additions in the order of the inputs: its
  * value depends neither on the number of rows nor on the threads. */
 #ifndef R1_MATMUL_H
@@ -56,16 +56,22 @@ void r1_matmul_dw(r1_pool *pool, r1_isa isa, r1_matmul_scratch *s, r1_tensor dw,
 
 enum { R1_TILE_ROWS = 6, R1_TILE_PANELS = 4 }; /* the largest of any instruction set */
 
+/* Inputs for blocks, in groups of 6 rows, so that a tile's rows lie together. */
+typedef struct {
+    int8_t *upper; /* (ceil(N/6), K/32, 6, 32) */
+    int8_t *lower; /* the same; where not fine they are 0 and need not be there */
+    bool *fine;    /* (ceil(N/6), K/32) whether a lower byte of the six is not 0 */
+    float *scale;  /* (ceil(N/6), K/32, 6) */
+    int32_t *isum; /* (ceil(N/6), K/32, 6, 3) sums of 128 upper + lower: of all 32, of the first
+                       and of the second 16 */
+    float *sum;    /* (ceil(N/6), K/32, 6, 3) the sums times scale */
+} r1_matmul_blocks;
+
 /* Inputs as a kernel reads them. */
 typedef struct {
     const void *x;  /* rows of F32 [K]; BF16 [depth] for `wants_bf16` */
     int64_t stride; /* elements of x from row to row */
-    /* For blocks in groups of 6 rows, so that a tile's rows lie together: */
-    const int8_t *q;     /* (ceil(N/6), K/32, 6, 64) */
-    const float *scale;  /* (ceil(N/6), K/32, 6) */
-    const int32_t *isum; /* (ceil(N/6), K/32, 6, 4) sums of 128 upper + lower: of all 32, of the
-                            first and of the second 16; and whether a lower is not 0 */
-    const float *sum;    /* (ceil(N/6), K/32, 6, 3) the sums times scale */
+    r1_matmul_blocks b;
 } r1_matmul_in;
 
 /* Memory that the next tiles read: asked for along the way, for the processor's own guesses end
@@ -95,10 +101,19 @@ typedef struct {
 typedef struct {
     int max_rows, max_panels; /* of 4, two panels are possible for one row */
     r1_matmul_tile_fn tile[R1_DTYPE_COUNT];
-    /* Blocks of one row, each 6 blocks after the one before; x (K) of dtype t, F32 or BF16. */
-    void (*quantize)(const void *x, r1_dtype t, int64_t k, int8_t *q, float *scale, float *sum,
-                     int32_t *isum);
+    /* One group: x (n,K) of dtype t, F32 or BF16, rows `stride` elements apart, n <= 6. */
+    void (*quantize)(const void *x, r1_dtype t, int64_t stride, int n, int64_t k,
+                     r1_matmul_blocks to);
 } r1_block_kernels;
+
+/* The part of group g of inputs with so many blocks a row. */
+static inline r1_matmul_blocks r1_matmul_group(r1_matmul_blocks b, int64_t g, int64_t blocks)
+{
+    const int64_t at = g * blocks * R1_TILE_ROWS;
+    return (r1_matmul_blocks){b.upper + at * R1_BLOCK, b.lower + at * R1_BLOCK,
+                              b.fine + g * blocks,     b.scale + at,
+                              b.isum + 3 * at,         b.sum + 3 * at};
+}
 
 extern const r1_matmul_kernels r1_matmul_kernels_scalar, r1_matmul_kernels_avx2,
     r1_matmul_kernels_avx512, r1_matmul_kernels_avx512bf16, r1_matmul_kernels_neon;
