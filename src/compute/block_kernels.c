@@ -1,14 +1,12 @@
 /* block_kernels.c: tiles of block-quantised weights, compiled once per instruction set (isa.h).
  *
  * The weights' layout is in block.h, the inputs' in matmul.h: an input is 128 upper + lower, two
- * signed bytes.  The sum of a block is an exact integer,
- *     128 (codes . uppers) + (codes . lowers) - offset * sum(inputs)
- * and becomes a float once: every output is one chain of y += float(sum) * (scale * input scale)
- * [+ minimum * float sum of inputs] in the order of the inputs, the same for every tile.
- *
- * Most blocks are coarse: their lower bytes are 0, and where no row of a tile has a fine block the
- * second product is left out, with 128 in the scale instead.  That is the same number: a sum of
- * uppers has less than 24 bits, and a factor of 128 never rounds. */
+ * signed bytes, and most blocks of a row have no lower ones.  The sum of a block's products is an
+ * exact integer of less than 24 bits, and becomes a float once:
+ *     y += float(codes . uppers - offset * sum(uppers)) * (128 * scale * input scale)
+ *     y += minimum * float sum of inputs                                   where there is a minimum
+ *     y += float(codes . lowers - offset * sum(lowers)) * (scale * input scale)       in fine blocks
+ * Every output is one chain of these in the order of the inputs, the same for every tile. */
 #include "compute/matmul.h"
 
 #include "compute/simd.h"
@@ -358,7 +356,8 @@ R1_INLINE vi four(const int8_t *x) /* four inputs in every lane */
 /* ---- A block ----------------------------------------------------------------------------- */
 
 typedef struct {
-    r1_matmul_blocks x; /* from the tile's first row on */
+    r1_matmul_blocks x; /* from the tile's first row on ... */
+    int row;            /* ... which is this one of its group */
     int64_t blocks;
     const uint8_t *w;
     size_t panel_bytes;
@@ -395,56 +394,11 @@ R1_INLINE void dot_half(vi acc[MAX_ROWS][MAX_PANELS * PV], const r1_block_format
     }
 }
 
-/* The same for both bytes at once: the codes are unpacked once, the chains are shorter. */
-R1_INLINE void dot_both(vi upper[MAX_ROWS][MAX_PANELS * PV],
-                        vi lower[MAX_ROWS][MAX_PANELS * PV], const r1_block_format f,
-                        const tile_view *t, int64_t x, size_t q, const int nr, const int nv,
-                        const int first, const int last)
+/* acc += sums over halves [first,last) of a block, exact integers.  Few outputs have two chains. */
+R1_INLINE void dot_block(vi acc[MAX_ROWS][MAX_PANELS * PV], const r1_block_format f,
+                         const tile_view *t, const int8_t *x, size_t q, const int nr,
+                         const int nv, const int first, const int last)
 {
-    ROLLED for (int g = 0; g < 4; g++) UNROLL for (int h = first; h < last; h++)
-    {
-        UNROLL for (int v = 0; v < nv; v++)
-        {
-            const vi w = codes(f, panel_of(t, v) + q + lane_of(v) * 4, g, h);
-            UNROLL for (int r = 0; r < nr; r++)
-            {
-                const int64_t at = x + r * R1_BLOCK + 16 * h + 4 * g;
-                upper[r][v] = i_dot(upper[r][v], w, four(t->x.upper + at), f.wide);
-                lower[r][v] = i_dot(lower[r][v], w, four(t->x.lower + at), f.wide);
-            }
-        }
-    }
-}
-
-/* acc += sums over halves [first,last) of block b, exact integers. */
-R1_INLINE void fine_sums(vi acc[MAX_ROWS][MAX_PANELS * PV], const r1_block_format f,
-                         const tile_view *t, int64_t b, const int nr, const int nv,
-                         const int first, const int last)
-{
-    const int64_t x = b * R1_BLOCK * R1_TILE_ROWS;
-    const size_t q = t->at.q + (size_t)b * t->at.block;
-    vi upper[MAX_ROWS][MAX_PANELS * PV];
-    UNROLL for (int r = 0; r < nr; r++) UNROLL for (int v = 0; v < nv; v++) upper[r][v] =
-        i_set(0);
-    if (nr * nv <= 8)
-        dot_both(upper, acc, f, t, x, q, nr, nv, first, last);
-    else
-        UNROLL for (int h = first; h < last; h++)
-            dot_half(upper, f, t, t->x.upper + x, q, nr, nv, h);
-    UNROLL for (int r = 0; r < nr; r++) UNROLL for (int v = 0; v < nv; v++) acc[r][v] =
-        i_add(acc[r][v], i_left(upper[r][v], BASE_BITS));
-    if (nr * nv > 8)
-        UNROLL for (int h = first; h < last; h++)
-            dot_half(acc, f, t, t->x.lower + x, q, nr, nv, h);
-}
-
-/* The same without lower bytes, from the start values in acc on.  Few outputs have two chains. */
-R1_INLINE void coarse_sums(vi acc[MAX_ROWS][MAX_PANELS * PV], const r1_block_format f,
-                           const tile_view *t, int64_t b, const int nr, const int nv,
-                           const int first, const int last)
-{
-    const int8_t *x = t->x.upper + b * R1_BLOCK * R1_TILE_ROWS;
-    const size_t q = t->at.q + (size_t)b * t->at.block;
     if (nr * nv > 8 || last - first < 2) {
         UNROLL for (int h = first; h < last; h++) dot_half(acc, f, t, x, q, nr, nv, h);
         return;
@@ -479,27 +433,27 @@ R1_INLINE vf scale_of(const r1_block_format f, const uint8_t *panel, size_t coar
     return v_mul(whole, i_float(i_widen(part)));
 }
 
-/* y (nr,nv) += block b, or the `part` of it that has a scale of its own. */
-R1_INLINE void block_step(float *y, const r1_block_format f, const tile_view *t, int64_t b,
-                          const int part, const int nr, const int nv, const bool fine)
+/* What an offset of the codes adds to a sum of products. */
+R1_INLINE vi correction(const r1_block_format f, int32_t sum)
+{
+    const bool shifted = f.offset >= 0 && !(f.wide && SIGNED_WIDE);
+    return shifted ? i_sub(i_set(0), i_left(i_set(sum), (unsigned)f.offset)) : i_set(0);
+}
+
+/* y (nr,nv) += uppers and minimum of block b, or of the `part` that has a scale of its own. */
+R1_INLINE void upper_step(float *y, const r1_block_format f, const tile_view *t, int64_t b,
+                          const int part, const int nr, const int nv)
 {
     const int parts = R1_BLOCK / f.sub, last = parts == 2 ? part + 1 : 2;
-    const bool shifted = f.offset >= 0 && !(f.wide && SIGNED_WIDE);
+    const int s = parts > 1 ? part + 1 : 0;
     vi acc[MAX_ROWS][MAX_PANELS * PV];
     UNROLL for (int r = 0; r < nr; r++)
     {
-        const int64_t at = b * R1_TILE_ROWS + r;
-        const int32_t inputs = t->x.isum[3 * at + (parts > 1 ? part + 1 : 0)];
-        const vi away = shifted
-                            ? i_sub(i_set(0), i_left(i_set(fine ? inputs : inputs >> BASE_BITS),
-                                                     (unsigned)f.offset))
-                            : i_set(0);
-        UNROLL for (int v = 0; v < nv; v++) acc[r][v] = away;
+        const vi start = correction(f, t->x.upper_sum[3 * (b * R1_TILE_ROWS + r) + s]);
+        UNROLL for (int v = 0; v < nv; v++) acc[r][v] = start;
     }
-    if (fine)
-        fine_sums(acc, f, t, b, nr, nv, part, last);
-    else
-        coarse_sums(acc, f, t, b, nr, nv, part, last);
+    dot_block(acc, f, t, t->x.upper + b * R1_BLOCK * R1_TILE_ROWS,
+              t->at.q + (size_t)b * t->at.block, nr, nv, part, last);
     vf d[MAX_PANELS * PV], m[MAX_PANELS * PV];
     UNROLL for (int v = 0; v < nv; v++)
     {
@@ -512,8 +466,8 @@ R1_INLINE void block_step(float *y, const r1_block_format f, const tile_view *t,
     UNROLL for (int r = 0; r < nr; r++)
     {
         const int64_t at = b * R1_TILE_ROWS + r;
-        const vf dx = v_set(fine ? t->x.scale[at] : t->x.scale[at] * (1 << BASE_BITS));
-        const vf xs = v_set(t->x.sum[3 * at + (parts > 1 ? part + 1 : 0)]);
+        const vf dx = v_set(t->x.scale[at] * (1 << BASE_BITS));
+        const vf xs = v_set(t->x.sum[3 * at + s]);
         UNROLL for (int v = 0; v < nv; v++)
         {
             float *to = y + (r * nv + v) * VW;
@@ -522,6 +476,26 @@ R1_INLINE void block_step(float *y, const r1_block_format f, const tile_view *t,
                 total = v_fma(m[v], xs, total);
             v_store(to, total);
         }
+    }
+}
+
+/* y (nv) += lowers of row r. */
+R1_INLINE void lower_step(float *y, const r1_block_format f, const tile_view *t, int64_t b,
+                          const int part, int r, const int nv)
+{
+    const int parts = R1_BLOCK / f.sub, last = parts == 2 ? part + 1 : 2;
+    const int64_t at = b * R1_TILE_ROWS + r;
+    vi acc[MAX_ROWS][MAX_PANELS * PV];
+    UNROLL for (int v = 0; v < nv; v++) acc[0][v] =
+        correction(f, t->x.lower_sum[3 * at + (parts > 1 ? part + 1 : 0)]);
+    dot_block(acc, f, t, t->x.lower + at * R1_BLOCK, t->at.q + (size_t)b * t->at.block, 1, nv,
+              part, last);
+    UNROLL for (int v = 0; v < nv; v++)
+    {
+        const vf d =
+            scale_of(f, panel_of(t, v), 0, t->at.fine, b, b * parts + part, lane_of(v));
+        v_store(y + v * VW,
+                v_fma(i_float(acc[0][v]), v_mul(d, v_set(t->x.scale[at])), v_load(y + v * VW)));
     }
 }
 
@@ -536,20 +510,25 @@ R1_INLINE void block_rows(float *y, const r1_block_format f, const tile_view *t,
         __asm__("" : "+r"(y)); /* or the compiler keeps y in registers that it does not have */
         v_fetch(ahead.at, ahead.bytes, b, t->blocks);
         const int parts = R1_BLOCK / f.sub;
-        if (t->x.fine[b])
-            UNROLL for (int p = 0; p < parts; p++) block_step(y, f, t, b, p, nr, nv, true);
-        else
-            UNROLL for (int p = 0; p < parts; p++) block_step(y, f, t, b, p, nr, nv, false);
+        UNROLL for (int p = 0; p < parts; p++) upper_step(y, f, t, b, p, nr, nv);
+        for (unsigned fine = t->x.fine[b] >> t->row & ((1u << nr) - 1); fine;
+             fine &= fine - 1) {
+            const int r = __builtin_ctz(fine);
+            UNROLL for (int p = 0; p < parts; p++)
+                lower_step(y + r * nv * VW, f, t, b, p, r, nv);
+        }
     }
 }
 
-R1_INLINE void skip_rows(r1_matmul_blocks *x, int64_t n)
+R1_INLINE void skip_rows(tile_view *t, int n)
 {
-    x->upper += n * R1_BLOCK;
-    x->lower += n * R1_BLOCK;
-    x->scale += n;
-    x->isum += 3 * n;
-    x->sum += 3 * n;
+    t->row += n;
+    t->x.upper += n * R1_BLOCK;
+    t->x.lower += n * R1_BLOCK;
+    t->x.scale += n;
+    t->x.sum += 3 * n;
+    t->x.upper_sum += 3 * n;
+    t->x.lower_sum += 3 * n;
 }
 
 /* c (nr,np*16): the rows in the largest parts that there is code for. */
@@ -559,9 +538,12 @@ R1_INLINE void block_tile(float *c, const r1_matmul_in *in, int64_t row, int nr,
 {
     const r1_block_format f = r1_block_format_of(dtype);
     const int64_t blocks = depth / R1_BLOCK;
-    tile_view t = {r1_matmul_group(in->b, row / R1_TILE_ROWS, blocks), blocks, w, panel_bytes,
-                   r1_block_sections_of(f, depth)};
-    skip_rows(&t.x, row % R1_TILE_ROWS);
+    tile_view t = {.x = r1_matmul_group(in->b, row / R1_TILE_ROWS, blocks),
+                   .blocks = blocks,
+                   .w = w,
+                   .panel_bytes = panel_bytes,
+                   .at = r1_block_sections_of(f, depth)};
+    skip_rows(&t, (int)(row % R1_TILE_ROWS));
     while (nr > 0) {
         int done = 1;
         if (np == MAX_PANELS) {
@@ -582,7 +564,7 @@ R1_INLINE void block_tile(float *c, const r1_matmul_in *in, int64_t row, int nr,
         ahead.bytes = 0;
         nr -= done;
         c += (int64_t)done * np * R1_PANEL;
-        skip_rows(&t.x, done);
+        skip_rows(&t, done);
     }
 }
 
@@ -683,19 +665,23 @@ static void block_tile(float *c, const r1_matmul_in *in, int64_t row, int nr, co
             const int64_t at_x = b * R1_TILE_ROWS + row % R1_TILE_ROWS;
             const int64_t sum = parts > 1 ? i % parts + 1 : 0;
             const int first = (int)(i % parts) * f.sub;
+            const bool fine = x.fine[b] >> row % R1_TILE_ROWS & 1;
+            const float d = scale_of(f, w, 0, at.fine, b, i, o);
             int32_t upper = 0, lower = 0;
             for (int k = first; k < first + f.sub; k++) {
                 int q = code(f, w + at.q + (size_t)b * at.block, o, k);
                 upper += q * x.upper[at_x * R1_BLOCK + k];
-                if (x.fine[b])
-                    lower += q * x.lower[at_x * R1_BLOCK + k];
+                lower += fine ? q * x.lower[at_x * R1_BLOCK + k] : 0;
             }
-            int32_t n = i_left(upper, BASE_BITS) + lower;
-            if (f.offset >= 0)
-                n -= i_left(x.isum[3 * at_x + sum], (unsigned)f.offset);
-            y += (float)n * (scale_of(f, w, 0, at.fine, b, i, o) * x.scale[at_x]);
+            if (f.offset >= 0) {
+                upper -= i_left(x.upper_sum[3 * at_x + sum], (unsigned)f.offset);
+                lower -= fine ? i_left(x.lower_sum[3 * at_x + sum], (unsigned)f.offset) : 0;
+            }
+            y += (float)upper * (d * (x.scale[at_x] * (1 << BASE_BITS)));
             if (f.min)
                 y += scale_of(f, w, at.min, at.fine_min, b, i, o) * x.sum[3 * at_x + sum];
+            if (fine)
+                y += (float)lower * (d * x.scale[at_x]);
         }
         c[o] = y;
     }
@@ -724,34 +710,39 @@ TILE(tile_iq4_nl, R1_IQ4_NL)
 
 /* ---- Inputs ------------------------------------------------------------------------------ */
 
-/* Block i of x to upper, in steps of d, or when coarse of 128 d, and to lower when it is not
- * NULL. */
+/* Sums of a block and of its halves. */
+R1_INLINE void put_sums(int32_t *to, vi first, vi second)
+{
+    to[1] = i_sum(first);
+    to[2] = i_sum(second);
+    to[0] = to[1] + to[2];
+}
+
+/* Block i of x for row r of the group, in steps of d, or when coarse of 128 d. */
 R1_INLINE void quantize_block(const void *x, const r1_dtype t, int64_t i, float d,
-                              const bool fine, int8_t *upper, int8_t *lower, float *sum,
-                              int32_t *isum)
+                              const bool fine, const r1_matmul_blocks *to, int r)
 {
     const vf inverse = v_set(fine ? 1 / d : 1 / (128 * d));
-    int32_t half[2];
-    for (int h = 0; h < 2; h++) {
-        vi total = i_set(0);
-        for (int at = h * 16; at < h * 16 + 16; at += VW) {
-            const vi n = i_round(v_mul(v_ld(x, t, i + at, VW), inverse));
-            const vi high =
-                fine ? i_right(i_add(n, i_set(1 << (BASE_BITS - 1))), BASE_BITS) : n;
-            i_narrow(upper + at, high);
-            if (fine)
-                i_narrow(lower + at, i_sub(n, i_left(high, BASE_BITS)));
-            else if (lower)
-                i_narrow(lower + at, i_set(0));
-            total = i_add(total, n);
+    int8_t *upper = to->upper + r * R1_BLOCK, *lower = to->lower + r * R1_BLOCK;
+    vi high[2] = {i_set(0), i_set(0)}, low[2] = {i_set(0), i_set(0)};
+    UNROLL for (int at = 0; at < R1_BLOCK; at += VW)
+    {
+        const vi n = i_round(v_mul(v_ld(x, t, i + at, VW), inverse));
+        const vi h = fine ? i_right(i_add(n, i_set(1 << (BASE_BITS - 1))), BASE_BITS) : n;
+        i_narrow(upper + at, h);
+        high[at / 16] = i_add(high[at / 16], h);
+        if (fine) {
+            const vi l = i_sub(n, i_left(h, BASE_BITS));
+            i_narrow(lower + at, l);
+            low[at / 16] = i_add(low[at / 16], l);
         }
-        half[h] = fine ? i_sum(total) : i_sum(total) * (1 << BASE_BITS);
     }
-    const int32_t sums[3] = {half[0] + half[1], half[0], half[1]};
-    for (int s = 0; s < 3; s++) {
-        isum[s] = sums[s];
-        sum[s] = d * (float)sums[s];
-    }
+    put_sums(to->upper_sum + 3 * r, high[0], high[1]);
+    if (fine)
+        put_sums(to->lower_sum + 3 * r, low[0], low[1]);
+    for (int s = 3 * r; s < 3 * r + 3; s++)
+        to->sum[s] =
+            d * (float)(to->upper_sum[s] * (1 << BASE_BITS) + (fine ? to->lower_sum[s] : 0));
 }
 
 /* The largest magnitude of block i: bits of absolute values order as integers, NaN above infinity. */
@@ -796,34 +787,27 @@ R1_INLINE void quantize_rows(const char *x, const r1_dtype t, int64_t step, int 
     for (int r = 0; r < n; r++)
         coarse[r] = scale_row(x + r * step, t, k / R1_BLOCK, to.scale + r);
     for (int64_t b = 0; b < k / R1_BLOCK; b++) {
-        bool fine = false;
-        for (int r = 0; r < n; r++)
-            fine |= to.scale[r] > coarse[r] && has_inverse(to.scale[r]);
-        to.fine[b] = fine;
+        *to.fine = 0;
         for (int r = 0; r < n; r++) {
             const float d = to.scale[r];
-            int8_t *upper = to.upper + r * R1_BLOCK,
-                   *lower = fine ? to.lower + r * R1_BLOCK : NULL;
             if (!has_inverse(d)) {
-                memset(upper, 0, R1_BLOCK);
-                if (lower)
-                    memset(lower, 0, R1_BLOCK);
-                for (int i = 0; i < 3; i++) {
-                    to.isum[3 * r + i] = 0;
-                    to.sum[3 * r + i] = d * 0;
-                }
-            } else if (d > coarse[r])
-                quantize_block(x + r * step, t, b * R1_BLOCK, d, true, upper, lower,
-                               to.sum + 3 * r, to.isum + 3 * r);
-            else
-                quantize_block(x + r * step, t, b * R1_BLOCK, d, false, upper, lower,
-                               to.sum + 3 * r, to.isum + 3 * r);
+                memset(to.upper + r * R1_BLOCK, 0, R1_BLOCK);
+                memset(to.upper_sum + 3 * r, 0, 3 * sizeof *to.upper_sum);
+                for (int s = 3 * r; s < 3 * r + 3; s++)
+                    to.sum[s] = d * 0;
+            } else if (d > coarse[r]) {
+                *to.fine |= (uint8_t)(1 << r);
+                quantize_block(x + r * step, t, b * R1_BLOCK, d, true, &to, r);
+            } else
+                quantize_block(x + r * step, t, b * R1_BLOCK, d, false, &to, r);
         }
+        to.fine++;
         to.upper += R1_TILE_ROWS * R1_BLOCK;
         to.lower += R1_TILE_ROWS * R1_BLOCK;
         to.scale += R1_TILE_ROWS;
         to.sum += 3 * R1_TILE_ROWS;
-        to.isum += 3 * R1_TILE_ROWS;
+        to.upper_sum += 3 * R1_TILE_ROWS;
+        to.lower_sum += 3 * R1_TILE_ROWS;
     }
 }
 

@@ -286,14 +286,15 @@ static r1_matmul_in quantize_input(r1_pool *pool, r1_matmul_scratch *s, input_jo
 {
     const int64_t groups = (j->x.shape[0] + R1_TILE_ROWS - 1) / R1_TILE_ROWS;
     const int64_t blocks = groups * (j->depth / R1_BLOCK), n = blocks * R1_TILE_ROWS;
-    int8_t *at = grow(s, 2, (size_t)(n * (2 * R1_BLOCK + 7 * 4) + blocks));
+    int8_t *at = grow(s, 2, (size_t)(n * (2 * R1_BLOCK + 10 * 4) + blocks));
     float *scale = (float *)(void *)(at + 2 * R1_BLOCK * n);
     j->in.b = (r1_matmul_blocks){.upper = at,
                                  .lower = at + R1_BLOCK * n,
-                                 .fine = (bool *)(scale + 7 * n),
+                                 .fine = (uint8_t *)(scale + 10 * n),
                                  .scale = scale,
-                                 .isum = (int32_t *)(void *)(scale + n),
-                                 .sum = scale + 4 * n};
+                                 .sum = scale + n,
+                                 .upper_sum = (int32_t *)(void *)(scale + 4 * n),
+                                 .lower_sum = (int32_t *)(void *)(scale + 7 * n)};
     r1_pool_for(pool, groups, 3, quantize_groups, j);
     return j->in;
 }
@@ -370,6 +371,16 @@ static const uint8_t *panels_of(const tile_job *j, const r1_packed *w, int64_t p
     return to;
 }
 
+/* Ask for the lines of an output tile before its sums are known: stores to lines that are far away
+ * would fill the queue of stores, and the processor would wait. */
+static void fetch_output(char *y, size_t stride, int rows, size_t bytes)
+{
+    enum { LINE = 64 };
+    for (int r = 0; r < rows; r++)
+        for (size_t i = 0; i < bytes; i += LINE)
+            __builtin_prefetch(y + (size_t)r * stride + i, 1, 3);
+}
+
 /* Panels [panel,last) of weight i against rows [row,end). */
 static void run_panels(const tile_job *j, int thread, int i, int64_t panel, int64_t last,
                        int64_t row, int64_t end)
@@ -396,10 +407,11 @@ static void run_panels(const tile_job *j, int thread, int i, int64_t panel, int6
                                  (next + (size_t)tiles - 1) / (size_t)tiles};
         for (int64_t r = row; r < end; r += max_rows) {
             int nr = (int)(end - r < max_rows ? end - r : max_rows);
+            char *to = (char *)y->data + (size_t)(r * y->stride0 + o) * size;
+            fetch_output(to, (size_t)y->stride0 * size, nr, (size_t)cols * size);
             tile(c, j->in[i], r, nr, data, w->panel_bytes, np, w->depth, ahead);
             ahead.at += ahead.bytes;
-            j->k.floats->store((char *)y->data + (size_t)(r * y->stride0 + o) * size, y->dtype,
-                               y->stride0, c, np * R1_PANEL, nr, cols, j->add);
+            j->k.floats->store(to, y->dtype, y->stride0, c, np * R1_PANEL, nr, cols, j->add);
         }
         panel += np;
     }

@@ -59,12 +59,12 @@ enum { R1_TILE_ROWS = 6, R1_TILE_PANELS = 4 }; /* the largest of any instruction
 /* Inputs for blocks, in groups of 6 rows, so that a tile's rows lie together. */
 typedef struct {
     int8_t *upper; /* (ceil(N/6), K/32, 6, 32) */
-    int8_t *lower; /* the same; where not fine they are 0 and need not be there */
-    bool *fine;    /* (ceil(N/6), K/32) whether a lower byte of the six is not 0 */
+    int8_t *lower; /* the same; of fine blocks only */
+    uint8_t *fine; /* (ceil(N/6), K/32) bit r: row r has lower bytes */
     float *scale;  /* (ceil(N/6), K/32, 6) */
-    int32_t *isum; /* (ceil(N/6), K/32, 6, 3) sums of 128 upper + lower: of all 32, of the first
-                       and of the second 16 */
-    float *sum;    /* (ceil(N/6), K/32, 6, 3) the sums times scale */
+    float *sum;    /* (ceil(N/6), K/32, 6, 3) sums of inputs: of all 32, of the first and of the
+                      second 16 */
+    int32_t *upper_sum, *lower_sum; /* the same of the bytes */
 } r1_matmul_blocks;
 
 /* Inputs as a kernel reads them. */
@@ -110,9 +110,9 @@ typedef struct {
 static inline r1_matmul_blocks r1_matmul_group(r1_matmul_blocks b, int64_t g, int64_t blocks)
 {
     const int64_t at = g * blocks * R1_TILE_ROWS;
-    return (r1_matmul_blocks){b.upper + at * R1_BLOCK, b.lower + at * R1_BLOCK,
-                              b.fine + g * blocks,     b.scale + at,
-                              b.isum + 3 * at,         b.sum + 3 * at};
+    return (r1_matmul_blocks){
+        b.upper + at * R1_BLOCK, b.lower + at * R1_BLOCK, b.fine + g * blocks, b.scale + at,
+        b.sum + 3 * at,          b.upper_sum + 3 * at,    b.lower_sum + 3 * at};
 }
 
 extern const r1_matmul_kernels r1_matmul_kernels_scalar, r1_matmul_kernels_avx2,

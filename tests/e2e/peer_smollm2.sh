@@ -12,7 +12,7 @@ if [ ! -f "$model" ]; then
     exit 77
 fi
 . tests/cli/lib.bash
-libraries=$(pkg-config --libs jansson libpcre2-8 libutf8proc sqlite3)
+libraries=$(pkg-config --libs jansson libpcre2-8 libutf8proc sqlite3 zlib)
 # shellcheck disable=SC2086 # several words
 "${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -Iinclude -Isrc tests/e2e/kl.c "$LIBR1" $libraries \
     -lpthread -lm -o "$TMP/kl" || fail "tests/e2e/kl.c does not build"
