@@ -218,6 +218,68 @@ static void read_turned(float *to, const panel *p, const int32_t *at, int n)
     BY_DTYPE(p->dtype, load_turned(to, p, T, at, n));
 }
 
+#if VW == 16
+enum { TURNS_WORDS = 1, WORDS = 32 }; /* 16-bit elements of a vector */
+
+/* Eight rows from i on become their columns: 128 bits L of c[j] are column 8L + j. */
+R1_INLINE void turn_eight(__m512i c[8], const char *const from[8], int i)
+{
+    __m512i a[8], b[8];
+    for (int r = 0; r < 8; r++)
+        a[r] = _mm512_loadu_si512((const uint16_t *)(const void *)from[r] + i);
+    for (int r = 0; r < 8; r += 2) { /* columns 0..3 of a pair of rows, 4..7 */
+        b[r] = _mm512_unpacklo_epi16(a[r], a[r + 1]);
+        b[r + 1] = _mm512_unpackhi_epi16(a[r], a[r + 1]);
+    }
+    for (int r = 0; r < 8; r += 4) { /* columns 0 and 1 of four rows, 2 and 3, 4 and 5, ... */
+        a[r] = _mm512_unpacklo_epi32(b[r], b[r + 2]);
+        a[r + 1] = _mm512_unpackhi_epi32(b[r], b[r + 2]);
+        a[r + 2] = _mm512_unpacklo_epi32(b[r + 1], b[r + 3]);
+        a[r + 3] = _mm512_unpackhi_epi32(b[r + 1], b[r + 3]);
+    }
+    for (int j = 0; j < 4; j++) {
+        c[2 * j] = _mm512_unpacklo_epi64(a[j], a[4 + j]);
+        c[2 * j + 1] = _mm512_unpackhi_epi64(a[j], a[4 + j]);
+    }
+}
+
+R1_INLINE void store_halves(uint16_t *first, uint16_t *second, __m512i x)
+{
+    _mm256_storeu_si256((__m256i *)(void *)first, _mm512_castsi512_si256(x));
+    _mm256_storeu_si256((__m256i *)(void *)second, _mm512_extracti64x4_epi64(x, 1));
+}
+
+/* Rows at[0..n) of 16-bit elements turned as they are: to (width,BLOCK), as read_turned; the width
+ * is whole vectors. */
+static void read_words(uint16_t *to, const panel *p, const int32_t *at, int n)
+{
+    const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11),
+                  high = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+    for (int k = 0; k < n; k += VW) {
+        const char *from[VW];
+        for (int r = 0; r < VW; r++)
+            from[r] = p->base + at[least(k + r, n - 1)] * p->step;
+        for (int i = 0; i < p->width; i += WORDS) {
+            __m512i a[8], b[8];
+            turn_eight(a, from, i);
+            turn_eight(b, from + 8, i);
+            uint16_t *y = to + i * BLOCK + k;
+            for (int j = 0; j < 8; j++, y += BLOCK) {
+                store_halves(y, y + 8 * BLOCK, _mm512_permutex2var_epi64(a[j], low, b[j]));
+                store_halves(y + 16 * BLOCK, y + 24 * BLOCK,
+                             _mm512_permutex2var_epi64(a[j], high, b[j]));
+            }
+        }
+    }
+}
+#else
+enum { TURNS_WORDS = 0, WORDS = 1 };
+static void read_words(uint16_t *to, const panel *p, const int32_t *at, int n)
+{
+    (void)to, (void)p, (void)at, (void)n;
+}
+#endif
+
 /* Where a list was found to be, so that the next search need not begin at its beginning. */
 typedef struct {
     int row, begin; /* the span's first key is number `begin` of the row's list */
@@ -259,9 +321,9 @@ static int tile_rows(int n)
     return (n + tiles - 1) / tiles;
 }
 
-/* s[a][j] = sum over i < d of q[a][i] * kt[i][j], for nv vectors of j. */
-R1_INLINE void score_tile(float *s, int s_row, const float *q, int q_row, const float *kt,
-                          int d, const int nq, const int nv)
+/* s[a][j] = sum over i < d of q[a][i] * kt[i][j], for nv vectors of j from `first` on. */
+R1_INLINE void score_tile(float *s, int s_row, const float *q, int q_row, const void *kt,
+                          const r1_dtype dtype, int first, int d, const int nq, const int nv)
 {
     vf acc[TILE_ROWS][TILE_VECTORS];
     for (int a = 0; a < nq; a++)
@@ -270,7 +332,7 @@ R1_INLINE void score_tile(float *s, int s_row, const float *q, int q_row, const 
     for (int i = 0; i < d; i++) {
         vf k[TILE_VECTORS];
         for (int v = 0; v < nv; v++)
-            k[v] = v_load(kt + i * BLOCK + v * VW);
+            k[v] = v_ld(kt, dtype, i * BLOCK + first + v * VW, VW);
         for (int a = 0; a < nq; a++) {
             vf x = v_set(q[a * q_row + i]);
             for (int v = 0; v < nv; v++)
@@ -279,20 +341,20 @@ R1_INLINE void score_tile(float *s, int s_row, const float *q, int q_row, const 
     }
     for (int a = 0; a < nq; a++)
         for (int v = 0; v < nv; v++)
-            v_store(s + a * s_row + v * VW, acc[a][v]);
+            v_store(s + a * s_row + first + v * VW, acc[a][v]);
 }
 
-static void score_tiles(float *s, int s_row, const float *q, int q_row, const float *kt, int d,
-                        int nq, int n)
+R1_INLINE void score_tiles(float *s, int s_row, const float *q, int q_row, const void *kt,
+                           const r1_dtype dtype, int d, int nq, int n)
 {
     enum { FULL = TILE_VECTORS, HALF = TILE_VECTORS / 2 };
     for (int j = 0; j < n; j += FULL * VW) {
 #define FULL_TILE(N)      \
     if ((N) <= TILE_ROWS) \
-    score_tile(s + j, s_row, q, q_row, kt + j, d, N, FULL)
+    score_tile(s, s_row, q, q_row, kt, dtype, j, d, N, FULL)
 #define HALF_TILE(N)      \
     if ((N) <= TILE_ROWS) \
-    score_tile(s + j, s_row, q, q_row, kt + j, d, N, HALF)
+    score_tile(s, s_row, q, q_row, kt, dtype, j, d, N, HALF)
         if (n - j > HALF * VW)
             BY_COUNT(nq, FULL_TILE)
         else
@@ -300,15 +362,22 @@ static void score_tiles(float *s, int s_row, const float *q, int q_row, const fl
     }
 }
 
-/* s (nq,s_row) = q (nq,q_row) times kt (d,BLOCK); query a wants the first n[a] columns, what is
- * written beyond means nothing. */
-static void scores(float *s, int s_row, const float *q, int q_row, const float *kt, int d,
-                   int nq, const int *n)
+/* s (nq,s_row) = q (nq,q_row) times kt (d,BLOCK), F32 or, from read_words, of 16 bits; query a
+ * wants the first n[a] columns, what is written beyond means nothing. */
+static void scores(float *s, int s_row, const float *q, int q_row, const void *kt,
+                   r1_dtype dtype, int d, int nq, const int *n)
 {
     for (int a = 0, rows; a < nq; a += rows) {
         rows = tile_rows(nq - a);
-        score_tiles(s + a * s_row, s_row, q + a * q_row, q_row, kt, d, rows,
-                    most_in(n + a, rows));
+        float *to = s + a * s_row;
+        const float *from = q + a * q_row;
+        const int most = most_in(n + a, rows);
+        if (dtype == R1_F16)
+            score_tiles(to, s_row, from, q_row, kt, R1_F16, d, rows, most);
+        else if (dtype == R1_BF16)
+            score_tiles(to, s_row, from, q_row, kt, R1_BF16, d, rows, most);
+        else
+            score_tiles(to, s_row, from, q_row, kt, R1_F32, d, rows, most);
     }
 }
 
@@ -502,24 +571,41 @@ static void find_run(run *u, cursor *c, const r1_attn_job *j, int row, int n, in
 typedef struct {
     cursor at;
     panel k, v;
-    float *q;       /* (queries,padded dk) */
-    float *s;       /* (queries,CHUNK) */
-    float *turned;  /* (dk,BLOCK) keys */
+    float *q;         /* (queries,padded dk) */
+    float *s;         /* (queries,CHUNK) */
+    float *turned;    /* (dk,BLOCK) keys ... */
+    uint16_t *words;  /* ... of 16 bits ... */
+    const void *keys; /* ... in the form that is to be used */
+    r1_dtype keys_dtype;
     float *values;  /* (BLOCK,padded dv) */
     part *all, *of; /* [queries] of the chunks so far, of this chunk */
     int kw, vw;     /* padded widths */
 } forward_state;
 
-/* The keys of a block, turned.  In between, ask for its values and for the next keys. */
-static void read_keys(forward_state *f, const run *u, bool goes_on)
+/* The keys of a block, turned, for so many queries.  In between, ask for its values and for the
+ * next keys. */
+static void read_keys(forward_state *f, const run *u, int queries, bool goes_on)
 {
     enum { STEP = 16 };
+    const r1_dtype t = f->k.dtype;
+    const bool words = TURNS_WORDS && (t == R1_F16 || t == R1_BF16) && f->k.width % WORDS == 0;
     for (int k = 0; k < u->keys; k += STEP) {
         const int n = least(u->keys - k, STEP);
         fetch_rows(&f->v, u->at + k, n);
         if (goes_on && k < u->next)
             fetch_rows(&f->k, u->at + BLOCK + k, least(u->next - k, STEP));
-        read_turned(f->turned + k, &f->k, u->at + k, n);
+        if (words)
+            read_words(f->words + k, &f->k, u->at + k, n);
+        else
+            read_turned(f->turned + k, &f->k, u->at + k, n);
+    }
+    f->keys = words ? (const void *)f->words : f->turned;
+    f->keys_dtype = words ? t : R1_F32;
+    if (words && queries > TILE_ROWS) { /* else every tile would widen them anew */
+        BY_DTYPE(t, for (int i = 0; i < f->k.width * BLOCK; i += VW)
+                        v_store(f->turned + i, v_ld(f->words, T, i, VW)));
+        f->keys = f->turned;
+        f->keys_dtype = R1_F32;
     }
 }
 
@@ -546,10 +632,10 @@ static void forward_chunk(const r1_attn_job *j, const r1_attn_task *t, forward_s
             find_run(&u, &f->at, j, g->row + i, g->n - i, first, t->heads);
             if (!u.keys)
                 continue;
-            read_keys(f, &u, first + BLOCK < (t->chunk + t->chunks) * CHUNK);
+            read_keys(f, &u, u.n * t->heads, first + BLOCK < (t->chunk + t->chunks) * CHUNK);
             scores(f->s + i * t->heads * CHUNK + first % CHUNK, CHUNK,
-                   f->q + i * t->heads * f->kw, f->kw, f->turned, j->dk_dim, u.n * t->heads,
-                   u.seen);
+                   f->q + i * t->heads * f->kw, f->kw, f->keys, f->keys_dtype, j->dk_dim,
+                   u.n * t->heads, u.seen);
         }
     for (int i = 0; i < g->n * t->heads; i++) {
         int n = visible(j->rows, g->row + i / t->heads, c * CHUNK, CHUNK);
@@ -577,6 +663,7 @@ static void forward(const r1_attn_job *j, const r1_attn_task *t, float *scratch)
     f.q = take(&scratch, queries * f.kw);
     f.s = take(&scratch, queries * CHUNK);
     f.turned = take(&scratch, f.kw * BLOCK);
+    f.words = (uint16_t *)(void *)take(&scratch, f.kw * BLOCK / 2);
     f.values = take(&scratch, f.vw * BLOCK);
     float *y = take(&scratch, 2 * queries * f.vw);
     for (int i = 0; i < queries; i++) {
@@ -639,8 +726,8 @@ static void read_query(const r1_attn_job *j, queries_bwd *b, int row, int head)
 static void block_bwd(const r1_attn_job *j, queries_bwd *b, const float *k, const float *v)
 {
     const int kw = r1_attn_padded(j->dk_dim), vw = r1_attn_padded(j->dv_dim);
-    scores(b->s, BLOCK, b->q, kw, k, j->dk_dim, b->n, b->seen);
-    scores(b->dp, BLOCK, b->dy, vw, v, j->dv_dim, b->n, b->seen);
+    scores(b->s, BLOCK, b->q, kw, k, R1_F32, j->dk_dim, b->n, b->seen);
+    scores(b->dp, BLOCK, b->dy, vw, v, R1_F32, j->dv_dim, b->n, b->seen);
     for (int i = 0; i < b->n; i++)
         weights_bwd(b->s + i * BLOCK, b->dp + i * BLOCK, b->lse[i], b->delta[i], j->scale,
                     b->seen[i]);
