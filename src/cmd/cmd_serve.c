@@ -321,11 +321,6 @@ int r1_cmd_serve(int argc, char **argv)
             r1_opts_release(&o);
             return 1;
         }
-    for (int i = 0; i < n_words; i++)
-        if (!r1_cmd_offer_pull(words[i])) {
-            r1_opts_release(&o);
-            return 1;
-        }
     files f = {0};
     r1_server_options server;
     r1_status st = read_files(&f, &v, &err);

@@ -98,9 +98,10 @@ static void cpu_copy_out(r1_backend *b, void *dst, r1_tensor src, size_t bytes)
 static void zero_rows(void *ud, int thread, int64_t begin, int64_t end)
 {
     (void)thread;
-    job *j = ud;
+    const r1_tensor t = ((job *)ud)->a;
     for (int64_t i = begin; i < end; i++)
-        memset(row_of(j->a, i), 0, (size_t)j->a.shape[1] * element_bytes(j->a.dtype));
+        memset((char *)t.data + r1_tensor_bytes(t.dtype, i * t.stride0), 0,
+               r1_tensor_bytes(t.dtype, t.shape[1]));
 }
 
 /* Elements that lie together as rows of 4096, so that a vector can be split over threads. */

@@ -969,6 +969,11 @@ r1_status r1_engine_step(r1_engine *e, bool *busy, r1_err *err)
     return st;
 }
 
+bool r1_engine_prepare(r1_engine *e)
+{
+    return r1_kv_touch(e->kv);
+}
+
 /* ---- The simple front -------------------------------------------------------------------- */
 
 void r1_engine_load(const r1_engine *e, int *running, int *requests)

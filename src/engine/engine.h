@@ -105,6 +105,9 @@ void r1_engine_cancel(r1_engine *e, uint64_t id);
 /* One call of the model; *busy: requests are left.  After an error all requests are canceled. */
 r1_status r1_engine_step(r1_engine *e, bool *busy, r1_err *err);
 
+/* Do a little of what later steps would wait for, in an idle moment; false: all is done. */
+bool r1_engine_prepare(r1_engine *e);
+
 /* Run n requests to their ends; they have `out`.  r1_os_interrupted() cancels what is left (finish
  * CANCELED).  Errors as r1_engine_submit's, but that a full queue is waited for. */
 r1_status r1_engine_run(r1_engine *e, r1_request *reqs, int n, r1_engine_stats *stats,

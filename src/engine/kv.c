@@ -13,7 +13,8 @@
 
 enum {
     ALIGN = 64,
-    GROUP = 8 /* pages of a group, a byte of `taken` */
+    GROUP = 8,             /* pages of a group, a byte of `taken` */
+    TOUCH_BYTES = 64 << 20 /* that are touched ahead of their use */
 };
 
 struct r1_kv_use {
@@ -123,11 +124,32 @@ static void count(r1_kv *kv, int page, int held, int stored)
     kv->cached_pages -= u->held == 0 && u->stored > 0;
     u->held += held;
     u->stored += stored;
+    kv->high = kv->high > page ? kv->high : page + 1;
     r1_assert(u->held >= 0 && u->stored >= 0);
     kv->free_pages += u->held == 0 && u->stored == 0;
     kv->cached_pages += u->held == 0 && u->stored > 0;
     unsigned bit = 1u << (page % GROUP), byte = kv->taken[page / GROUP];
     kv->taken[page / GROUP] = (uint8_t)(u->held + u->stored > 0 ? byte | bit : byte & ~bit);
+}
+
+bool r1_kv_touch(r1_kv *kv)
+{
+    const int each = (int)(kv->bytes / (size_t)kv->pages), some = TOUCH_BYTES / each + 1;
+    const int left = kv->pages - kv->high, end = kv->high + (some < left ? some : left);
+    const int begin = kv->high > kv->touched ? kv->high : kv->touched;
+    /* Only when half of it is used up: many small pieces would take longer. */
+    if (kv->touching == 0 && 2 * (end - begin) <= end - kv->high)
+        return false;
+    const r1_kv_layer *l = &kv->layer[kv->touching];
+    const int64_t first = (int64_t)begin * kv->page, rows = (int64_t)(end - begin) * kv->page;
+    if (rows > 0) {
+        r1_op_zero(kv->m->backend, r1_tensor_rows(l->k, first, rows));
+        if (l->v.data)
+            r1_op_zero(kv->m->backend, r1_tensor_rows(l->v, first, rows));
+    }
+    kv->touching = (kv->touching + 1) % kv->m->cfg.n_layers;
+    kv->touched = kv->touching == 0 && end > kv->touched ? end : kv->touched;
+    return true;
 }
 
 static bool is_free(const r1_kv *kv, int page)

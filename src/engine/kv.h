@@ -23,6 +23,8 @@ typedef struct {
     int pages;
     int free_pages;
     int cached_pages;        /* stored and used by no live sequence: free on demand */
+    int high, touched;       /* pages below these have been used, have been touched */
+    int touching;            /* layer that r1_kv_touch comes to next */
     struct r1_kv_use *use;   /* [pages] */
     uint8_t *taken;          /* a bit a page */
     struct r1_kv_node *root; /* of the tree */
@@ -53,6 +55,9 @@ int r1_kv_match(r1_kv *kv, r1_kv_seq *s, const int32_t *ids, int n);
 /* Give s rows for n tokens in total, taking stored pages when none is free.  False: there are not
  * enough; s keeps what it got. */
 bool r1_kv_extend(r1_kv *kv, r1_kv_seq *s, int n);
+/* Touch memory that is likely to be used next, a layer a call, so that its first use does not wait
+ * for the system to find and clear it: for idle moments.  False: there was nothing to do. */
+bool r1_kv_touch(r1_kv *kv);
 /* Store the first n tokens of s, whose keys and values are there. */
 void r1_kv_store(r1_kv *kv, const r1_kv_seq *s, const int32_t *ids, int n);
 /* Forget tokens [from,n) as far as no other stored sequence shares them. */

@@ -4,12 +4,18 @@
  * before each step.  So nobody waits for a step, and the engine is touched by one thread only. */
 #include "engine/worker.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/os.h"
 
-enum { QUEUE = 1024, QUEUE_MAX = 1 << 20 }; /* requests */
+enum {
+    QUEUE = 1024, /* requests */
+    QUEUE_MAX = 1 << 20,
+    IDLE_NS = 50 * 1000 * 1000 /* without a request, after which there is time to prepare */
+};
 
 typedef enum { SUBMIT, CANCEL, CALL } kind;
 
@@ -131,12 +137,35 @@ static void take(r1_worker *w, note *n)
     r1_mem_free(n);
 }
 
+/* With the lock held, given back meanwhile.  Between requests that follow each other closely nothing
+ * is prepared: it would take the time of the next one. */
+static void wait_for_work(r1_worker *w)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += IDLE_NS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    bool idle = false, more = true;
+    while (!w->first && !w->closing) {
+        if (!idle) {
+            idle = pthread_cond_timedwait(&w->wake, &w->lock, &until) == ETIMEDOUT;
+        } else if (more) {
+            pthread_mutex_unlock(&w->lock);
+            more = r1_engine_prepare(w->e);
+            pthread_mutex_lock(&w->lock);
+        } else {
+            pthread_cond_wait(&w->wake, &w->lock);
+        }
+    }
+}
+
 /* Take everything from the inbox; false: the end has come and nothing runs. */
 static bool take_all(r1_worker *w, bool busy)
 {
     pthread_mutex_lock(&w->lock);
-    while (!w->first && !busy && !w->closing)
-        pthread_cond_wait(&w->wake, &w->lock);
+    if (!w->first && !busy && !w->closing)
+        wait_for_work(w);
     note *n = w->first;
     w->first = NULL;
     w->last = &w->first;
@@ -193,7 +222,11 @@ r1_status r1_worker_open(r1_model *m, const r1_engine_options *o, r1_worker **ou
     w->last = &w->first;
     w->most = most;
     pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->wake, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     pthread_cond_init(&w->called, NULL);
     int why = pthread_create(&w->thread, NULL, run, w);
     if (why != 0) {

@@ -279,6 +279,35 @@ static void random_use(void **state)
     }
 }
 
+/* Memory is touched ahead of its use, and what is in use stays as it is. */
+static void touched_ahead(void **state)
+{
+    (void)state;
+    r1_kv *kv = memory(40 * 4, 4);
+    r1_kv_seq s = {0};
+    assert_true(r1_kv_extend(kv, &s, 6 * 4));
+    memset(kv->block, 0x55, kv->bytes);
+    int calls = 0;
+    for (; r1_kv_touch(kv); calls++)
+        assert_in_range(calls, 0, m.cfg.n_layers);
+    assert_int_equal(calls, m.cfg.n_layers);
+    assert_int_equal(kv->touched, 40);
+    for (int l = 0; l < m.cfg.n_layers; l++) {
+        const r1_tensor t[2] = {kv->layer[l].k, kv->layer[l].v};
+        for (int i = 0; i < 2; i++) {
+            const size_t row = r1_tensor_bytes(t[i].dtype, t[i].shape[1]);
+            const uint8_t *at = t[i].data;
+            for (size_t b = 0; b < 40 * 4 * row; b++)
+                assert_int_equal(at[b], b < 6 * 4 * row ? 0x55 : 0);
+        }
+    }
+    /* Nothing is left, whatever is used of it. */
+    assert_true(r1_kv_extend(kv, &s, 39 * 4));
+    assert_false(r1_kv_touch(kv));
+    r1_kv_release(kv, &s);
+    r1_kv_close(kv);
+}
+
 static void sizes(void **state)
 {
     (void)state;
@@ -296,9 +325,13 @@ static void sizes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(layers_lie_apart),   cmocka_unit_test(sequences_grow_by_pages),
-        cmocka_unit_test(prefixes_are_found), cmocka_unit_test(the_oldest_goes_first),
-        cmocka_unit_test(random_use),         cmocka_unit_test(sizes),
+        cmocka_unit_test(layers_lie_apart),
+        cmocka_unit_test(sequences_grow_by_pages),
+        cmocka_unit_test(prefixes_are_found),
+        cmocka_unit_test(the_oldest_goes_first),
+        cmocka_unit_test(random_use),
+        cmocka_unit_test(touched_ahead),
+        cmocka_unit_test(sizes),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);
 }
