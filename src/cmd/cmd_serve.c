@@ -14,7 +14,8 @@ enum { MODELS = 64, KEYS = 1024, KEY_FILE = 1 << 20 };
 
 typedef struct {
     const char *host, *key_file, *tls_cert, *tls_key, *cors, *cache_dir, *store;
-    int port, threads, compute, kv, ctx, slots, queue, cache_tokens, memory, think_budget;
+    int port, threads, compute, kv, ctx, slots, queue, cache_tokens, cache_size, memory;
+    int think_budget;
     int connections, max_body;
     float timeout, client_timeout, drain;
     bool hide_reasoning;
@@ -115,6 +116,14 @@ static const r1_opt serve_rows[] = {
      .offset = AT(cache_dir),
      .arg = "DIR",
      .help = "Keep them in this directory from one run to the next."},
+    {.name = "cache_size",
+     .type = R1_OPT_INT,
+     .offset = AT(cache_size),
+     .def = "1024",
+     .max = INT_MAX,
+     .arg = "MIB",
+     .help =
+         "Size of a model's file in that directory at most, with what was used last; 0 is any."},
     {.name = "memory",
      .type = R1_OPT_INT,
      .offset = AT(memory),
@@ -250,7 +259,8 @@ static void fill(r1_server_options *o, const serve_options *v, const files *f,
                                         .kv_given = v->kv > 0,
                                         .context = v->ctx,
                                         .memory = (uint64_t)v->memory << 20,
-                                        .cache_dir = v->cache_dir},
+                                        .cache_dir = v->cache_dir,
+                                        .cache_bytes = (uint64_t)v->cache_size << 20},
                              .http = r1_http_default(),
                              .keys = f->keys,
                              .n_keys = f->n_keys,

@@ -533,9 +533,9 @@ static void cancel_all(r1_engine *e)
         e->jobs[i]->canceled = true;
 }
 
-r1_status r1_engine_save_cache(r1_engine *e, const char *path, r1_err *err)
+r1_status r1_engine_save_cache(r1_engine *e, const char *path, uint64_t most, r1_err *err)
 {
-    return r1_kvfile_save(e->kv, path, err);
+    return r1_kvfile_save(e->kv, path, most, err);
 }
 
 r1_status r1_engine_load_cache(r1_engine *e, const char *path, r1_err *err)

@@ -121,11 +121,12 @@ size_t r1_engine_bytes(const r1_engine *e);
 /* Since r1_engine_open. */
 r1_engine_stats r1_engine_totals(const r1_engine *e);
 
-/* Write the stored prefixes, keys and values to a file, and take over those of a file that was
+/* Write the stored prefixes, keys and values to a file, at most so many bytes (0: any number) with
+ * what was used last, and take over those of a file that was
  * written for the same weights on the same kind of processor by the same version, as far as there
  * is room.  Results are the same as if they had just been computed.  A file that is missing is no
  * error; one that is damaged or foreign is R1_EFORMAT and nothing of it is used: delete it. */
-r1_status r1_engine_save_cache(r1_engine *e, const char *path, r1_err *err);
+r1_status r1_engine_save_cache(r1_engine *e, const char *path, uint64_t most, r1_err *err);
 r1_status r1_engine_load_cache(r1_engine *e, const char *path, r1_err *err);
 
 /* Forget all keys and values; to be called after r1_model_refresh.  Running samples are computed

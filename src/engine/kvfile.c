@@ -111,19 +111,46 @@ static void put(writer *w, const void *p, size_t n)
     r1_os_file_write(w->file, p, n);
 }
 
-static void put_rows(writer *w, const r1_tensor *t, const r1_kv_piece *p, size_t bytes)
+/* The rows of the first n tokens. */
+static void put_rows(writer *w, const r1_tensor *t, const r1_kv_piece *p, int n, size_t bytes)
 {
-    for (int i = 0; i < p->n_spans && bytes > 0; i++)
-        put(w, row_of(t, p->span[i].first, bytes), (size_t)p->span[i].n * bytes);
+    for (int i = 0; n > 0 && bytes > 0; n -= p->span[i++].n) {
+        int rows = p->span[i].n < n ? p->span[i].n : n;
+        put(w, row_of(t, p->span[i].first, bytes), (size_t)rows * bytes);
+    }
 }
 
-r1_status r1_kvfile_save(const r1_kv *kv, const char *path, r1_err *err)
+/* Bytes of a token; what memory holds fits into size_t. */
+static size_t token_bytes(const head *h)
+{
+    return sizeof(int32_t) + h->layers * (h->key_bytes + h->value_bytes);
+}
+
+/* Leave out the last pieces, and of one the last tokens, so that a file has at most so many
+ * bytes; returns how many pieces are left.  Each is behind the one that it goes on from. */
+static int bound(r1_kv_piece *pieces, int n, const head *h, uint64_t most)
+{
+    const uint64_t frame = sizeof(piece_head) + sizeof(uint32_t);
+    uint64_t left = most > sizeof *h ? most - sizeof *h : 0;
+    for (int i = 0; i < n; i++) {
+        uint64_t fit = left > frame ? (left - frame) / token_bytes(h) : 0;
+        if ((uint64_t)pieces[i].n > fit) {
+            pieces[i].n = (int)fit;
+            return fit > 0 ? i + 1 : i;
+        }
+        left -= frame + (uint64_t)pieces[i].n * token_bytes(h);
+    }
+    return n;
+}
+
+r1_status r1_kvfile_save(const r1_kv *kv, const char *path, uint64_t most, r1_err *err)
 {
     writer w = {0};
     R1_TRY(r1_os_file_open(path, &w.file, err));
     r1_kv_piece *pieces;
     int n = r1_kv_pieces(kv, &pieces);
     head h = head_of(kv);
+    n = most > 0 ? bound(pieces, n, &h, most) : n;
     h.pieces = (uint32_t)n;
     h.check = check_of(0, &h, offsetof(head, check));
     r1_os_file_write(w.file, &h, sizeof h);
@@ -134,8 +161,8 @@ r1_status r1_kvfile_save(const r1_kv *kv, const char *path, r1_err *err)
         put(&w, &ph, sizeof ph);
         put(&w, p->ids, (size_t)p->n * sizeof *p->ids);
         for (uint32_t l = 0; l < h.layers; l++) {
-            put_rows(&w, &kv->layer[l].k, p, h.key_bytes);
-            put_rows(&w, &kv->layer[l].v, p, h.value_bytes);
+            put_rows(&w, &kv->layer[l].k, p, p->n, h.key_bytes);
+            put_rows(&w, &kv->layer[l].v, p, p->n, h.value_bytes);
         }
         uint32_t check = w.check;
         r1_os_file_write(w.file, &check, sizeof check);
@@ -174,9 +201,7 @@ static r1_status find_pieces(const r1_kv *kv, const uint8_t *data, size_t size,
     if (h.version != VERSION || h.fingerprint != mine.fingerprint || h.layers != mine.layers ||
         h.key_bytes != mine.key_bytes || h.value_bytes != mine.value_bytes)
         return bad(subject, "written for another model, processor or version of r1", err);
-    /* Bytes of a token; what memory holds fits into size_t. */
-    size_t token = sizeof(int32_t) + h.layers * (h.key_bytes + h.value_bytes);
-    size_t at = sizeof h, left = size - at;
+    size_t at = sizeof h, left = size - at, token = token_bytes(&h);
     if (h.pieces > left / (sizeof(piece_head) + token))
         return bad(subject, "cut off", err);
     piece *p = R1_NEW_N(piece, h.pieces + 1);

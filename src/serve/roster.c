@@ -175,21 +175,28 @@ static bool cache_path(const r1_roster_options *o, const r1_hosted *h, char *pat
     return true;
 }
 
-static r1_status save_cache(r1_engine *e, void *path, r1_err *err)
+/* A model's prefixes on their way to or from a file. */
+typedef struct {
+    char path[4096];
+    uint64_t most; /* bytes */
+} cache_file;
+
+static r1_status save_cache(r1_engine *e, void *ud, r1_err *err)
 {
-    return r1_engine_save_cache(e, path, err);
+    const cache_file *f = ud;
+    return r1_engine_save_cache(e, f->path, f->most, err);
 }
 
-static r1_status load_cache(r1_engine *e, void *path, r1_err *err)
+static r1_status load_cache(r1_engine *e, void *ud, r1_err *err)
 {
-    return r1_engine_load_cache(e, path, err);
+    return r1_engine_load_cache(e, ((const cache_file *)ud)->path, err);
 }
 
 static void with_cache(const r1_roster_options *o, const r1_hosted *h, r1_worker_fn fn)
 {
-    char path[4096];
+    cache_file f = {.most = o->cache_bytes};
     r1_err err = {0};
-    if (cache_path(o, h, path, sizeof path) && r1_worker_call(h->w, fn, path, &err) != R1_OK)
+    if (cache_path(o, h, f.path, sizeof f.path) && r1_worker_call(h->w, fn, &f, &err) != R1_OK)
         r1_log(R1_LOG_WARN, "serve: stored prefixes: %s", err.msg);
 }
 

@@ -23,6 +23,7 @@ typedef struct {
     r1_engine_options engine;
     uint64_t memory;       /* bytes that open models may take; 0 = 3/4 of the machine's */
     const char *cache_dir; /* where prefixes are kept between runs; NULL = nowhere */
+    uint64_t cache_bytes;  /* of a model's file there at most; 0 = any number */
 } r1_roster_options;
 
 /* A model of the roster.  What follows the name is there while it is open. */

@@ -47,7 +47,7 @@ static void make_head(uint8_t head[HEAD])
     size_t n;
     r1_kv *kv = memory();
     r1_assert(fd >= 0 && close(fd) == 0);
-    r1_assert(r1_kvfile_save(kv, path, NULL) == R1_OK);
+    r1_assert(r1_kvfile_save(kv, path, 0, NULL) == R1_OK);
     r1_assert(r1_os_read_file(path, MOST, &bytes, &n, NULL) == R1_OK && n == HEAD);
     memcpy(head, bytes, HEAD);
     r1_mem_free(bytes);

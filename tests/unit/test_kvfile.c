@@ -100,7 +100,7 @@ static int open_all(void **state)
     r1_err err = {0};
     run(e, out);
     r1_engine_free_completions(out, N);
-    if (r1_engine_save_cache(e, path, &err) != R1_OK)
+    if (r1_engine_save_cache(e, path, 0, &err) != R1_OK)
         fail_msg("%s", err.msg);
     r1_engine_close(e);
     return 0;
@@ -153,7 +153,8 @@ static void writing_fails_without_a_trace(void **state)
     (void)state;
     r1_err err = {0};
     r1_engine *e = engine(shared, 512);
-    assert_int_equal(r1_engine_save_cache(e, "/tmp/r1-test-no-such-dir/cache", &err), R1_EIO);
+    assert_int_equal(r1_engine_save_cache(e, "/tmp/r1-test-no-such-dir/cache", 0, &err),
+                     R1_EIO);
     r1_engine_close(e);
 }
 
@@ -170,6 +171,46 @@ static r1_status read_bytes(r1_model *m, const char *data, size_t size, int64_t 
     }
     r1_kv_close(kv);
     return st;
+}
+
+/* A bound leaves out what was used the longest time ago, and what is left is whole and right. */
+static void files_are_bounded(void **state)
+{
+    (void)state;
+    char *data, small[sizeof path + 8];
+    size_t whole, size;
+    int64_t before = 0, all;
+    r1_err err = {0};
+    r1_completion want[N] = {0}, out[N] = {0};
+    snprintf(small, sizeof small, "%s.small", path);
+    r1_engine *e = engine(shared, 1024);
+    run(e, want);
+    assert_int_equal(r1_os_read_file(path, 1 << 24, &data, &whole, NULL), R1_OK);
+    assert_int_equal(read_bytes(shared, data, whole, &all), R1_OK);
+    r1_mem_free(data);
+    for (size_t most = 1; most < whole + 512; most += 509) {
+        int64_t tokens;
+        if (r1_engine_save_cache(e, small, most, &err) != R1_OK)
+            fail_msg("%s", err.msg);
+        assert_int_equal(r1_os_read_file(small, 1 << 24, &data, &size, NULL), R1_OK);
+        assert_int_equal(read_bytes(shared, data, size, &tokens), R1_OK);
+        assert_true(size <= most || tokens == 0); /* a head alone */
+        r1_mem_free(data);
+        assert_true(tokens >= before && tokens <= all);
+        before = tokens;
+        if (most / 509 % 10 == 0) {
+            r1_engine *again = engine(shared, 1024);
+            assert_int_equal(r1_engine_load_cache(again, small, &err), R1_OK);
+            run(again, out);
+            assert_same(out, want);
+            r1_engine_free_completions(out, N);
+            r1_engine_close(again);
+        }
+    }
+    assert_int_equal(before, all);
+    r1_engine_free_completions(want, N);
+    r1_engine_close(e);
+    unlink(small);
 }
 
 static void what_is_damaged_is_not_used(void **state)
@@ -216,6 +257,7 @@ int main(void)
         cmocka_unit_test(results_are_the_same),
         cmocka_unit_test(a_missing_file_is_none),
         cmocka_unit_test(writing_fails_without_a_trace),
+        cmocka_unit_test(files_are_bounded),
         cmocka_unit_test(what_is_damaged_is_not_used),
         cmocka_unit_test(another_models_is_not_used),
     };
