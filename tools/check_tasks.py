@@ -31,6 +31,13 @@ def check_number(spec):
     return None if want == spec["answer"] == int(spec["solution"]) else f"expected {want}"
 
 
+def check_boxed(spec):
+    a, *rest = spec["operands"]
+    for b in rest:
+        a = {"+": a + b, "-": a - b, "*": a * b}[spec["sign"]]
+    return None if a == spec["answer"] == int(spec["solution"]) else f"expected {a}"
+
+
 def progression(terms):
     """The next terms under "plus a fixed number" and "times a fixed number" that fit."""
     fits = set()

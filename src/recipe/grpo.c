@@ -26,7 +26,7 @@ const r1_opt r1_grpo_rows[] = {
      "Around questions: none, chat, r1-zero; auto = what a task in words needs."},
     {"rewards", 0, R1_OPT_JSON, AT(rewards), NULL, 0, 0, NULL, "LIST",
      "What is paid for, such as accuracy:1,format:0.2; a list of objects in a run file. There are "
-     "accuracy, format, language, overlong, repetition, command and http."},
+     "accuracy, answered, format, language, overlong, repetition, command and http."},
     {"prompts", 0, R1_OPT_INT, AT(prompts), "32", 1, 65536, NULL, "N", "Questions a rollout."},
     {"num_generations", 0, R1_OPT_INT, AT(num_generations), "16", 2, 4096, NULL, "N",
      "Completions a question: the group."},

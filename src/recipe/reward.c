@@ -134,6 +134,15 @@ static r1_status score_accuracy(reward *r, const batch *b, r1_err *err)
     return R1_OK;
 }
 
+static r1_status score_answered(reward *r, const batch *b, r1_err *err)
+{
+    (void)r;
+    (void)err;
+    for (int i = 0; i < b->n; i++)
+        b->score[i] = b->samples[i].terminated && b->samples[i].verdict.formatted;
+    return R1_OK;
+}
+
 /* A prompt that ends within <think> has opened the thought. */
 static r1_status score_format(reward *r, const batch *b, r1_err *err)
 {
@@ -335,6 +344,8 @@ static r1_status score_http(reward *r, const batch *b, r1_err *err)
 #define ROWS(r) r, sizeof(r) / sizeof *(r)
 static const kind kinds[] = {
     {"accuracy", "the verifier's reward", ROWS(common_rows), NULL, score_accuracy},
+    {"answered", "1 for an answer in the verifier's form, right or wrong", ROWS(common_rows),
+     NULL, score_answered},
     {"format", "1 for R1-Zero's form (answer_tags: either, required, forbidden)",
      ROWS(format_rows), NULL, score_format},
     {"language", "share of the thought that is in a language (language: en, zh, ...)",

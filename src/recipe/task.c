@@ -12,6 +12,7 @@ static const r1_task *const tasks[] = {
     &r1_gen_logic_knights,   &r1_gen_logic_zebra,     &r1_gen_logic_boolean,
     &r1_gen_grid_sudoku4,    &r1_gen_grid_sudoku9,    &r1_gen_grid_coloring,
     &r1_gen_grid_path,       &r1_gen_science_physics, &r1_gen_science_stoichiometry,
+    &r1_gen_sums_task,
 };
 enum { N_TASKS = sizeof tasks / sizeof *tasks };
 

@@ -50,6 +50,7 @@ typedef struct {
     /* Procedural problems: difficulties 1..levels (0: none).  Draws one; false: draw again. */
     int levels;
     bool (*make)(r1_rng *r, int level, r1_problem *out);
+    int held_out; /* percent of the problems for dev (two fifths) and test; 0: 20 */
 } r1_task;
 
 /* Are the problems of this difficulty procedural, that is, in words? */

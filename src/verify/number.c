@@ -178,13 +178,16 @@ static r1_status number_gold(const json_t *spec, r1_ratio *out, r1_err *err)
     return R1_OK;
 }
 
-r1_verdict r1_number_judge(const json_t *spec, const char *text, size_t len, bool terminated)
+typedef bool (*find_fn)(const char *text, size_t len, r1_ratio *out);
+
+static r1_verdict judge(const json_t *spec, const char *text, size_t len, bool terminated,
+                        find_fn find)
 {
     r1_verdict v = {0};
     r1_ratio gold, got;
     if (!terminated || number_gold(spec, &gold, NULL) != R1_OK)
         return v;
-    v.formatted = r1_number_find(text, len, &got);
+    v.formatted = find(text, len, &got);
     if (!v.formatted)
         return v;
     if (got.den == 1)
@@ -195,6 +198,25 @@ r1_verdict r1_number_judge(const json_t *spec, const char *text, size_t len, boo
     v.correct = got.num == gold.num && got.den == gold.den;
     v.reward = v.correct ? 1 : 0;
     return v;
+}
+
+r1_verdict r1_number_judge(const json_t *spec, const char *text, size_t len, bool terminated)
+{
+    return judge(spec, text, len, terminated, r1_number_find);
+}
+
+/* The number in the box, or in boxes that agree; beside <answer> it is one answer of several. */
+static bool find_boxed(const char *text, size_t len, r1_ratio *out)
+{
+    r1_span part, s;
+    return r1_answer_part(text, len, &part) && r1_answer_index(part, "answer>") == part.n &&
+           r1_answer_find(text, len, &s) && number_of(s, out);
+}
+
+r1_verdict r1_number_boxed_judge(const json_t *spec, const char *text, size_t len,
+                                 bool terminated)
+{
+    return judge(spec, text, len, terminated, find_boxed);
 }
 
 r1_status r1_number_check(const json_t *spec, r1_err *err)

@@ -249,6 +249,7 @@ static const r1_verifier table[] = {
     {"choice", "one letter of a multiple choice", r1_choice_judge, r1_choice_check, NULL},
     {"number", "one number, compared exactly; GSM8K's \"#### 72\" too", r1_number_judge,
      r1_number_check, NULL},
+    {"boxed", "one number, in \\boxed{}", r1_number_boxed_judge, r1_number_check, NULL},
     {"base", "the digits of a number in a base", r1_number_base_judge, r1_number_base_check,
      NULL},
     {"equations", "every unknown, by substitution", r1_science_equations_judge,

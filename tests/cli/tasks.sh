@@ -18,6 +18,11 @@ for task in $("$R1" task | awk '$5 == "1-5" { print $1 }'); do
             fail "$task $level: $(head -c 300 "$TMP/checked")"
     done
 done
+for level in 1 2 3 4 5 6 7; do # so few numbers that problems come again
+    "$R1" task make sums -n 40 -d $level --split test > "$TMP/sums" || fail "r1 task make sums"
+    "$PYTHON" tools/check_tasks.py < "$TMP/sums" > "$TMP/checked" ||
+        fail "sums $level: $(head -c 300 "$TMP/checked")"
+done
 expect 0 '"id": "zebra-1-train-0-0", "task": "zebra", "difficulty": 1}' "$R1" task make zebra -n 1
 "$R1" task make knights -n 20 --seed 5 > "$TMP/a"
 "$R1" task make knights -n 20 --seed 5 > "$TMP/b"
@@ -36,6 +41,8 @@ expect 0 '^sudoku ' "$R1" verify list
 expect 0 '^right, reward 1, answer C$' "$R1" verify choice --gold C --answer '<think>B?</think> Answer: **(C)**'
 expect 0 '^no answer, reward 0$' "$R1" verify choice --gold C --answer 'A or C'
 expect 0 '^wrong, reward 0, answer 13$' "$R1" verify number --gold 12 --answer '#### 13'
+expect 0 '^no answer, reward 0$' "$R1" verify boxed --gold 12 --answer 'The answer is 12'
+expect 0 '^right, reward 1, answer 12$' "$R1" verify boxed --gold 12 --answer 'so \boxed{12}'
 expect 0 '"reward": 0.5, "correct": false, "formatted": true' \
     "$R1" verify language --gold en --answer '<think>it 所</think>' --json
 expect 0 '^right' "$R1" verify format --gold '{}' --answer '<think>a</think>b'

@@ -28,7 +28,7 @@ static void for_all(int n, problem_fn fn)
                 r1_problem_release(&p);
             }
     }
-    assert_int_equal(tasks, 14);
+    assert_int_equal(tasks, 15);
 }
 
 static const char *solution_of(const r1_problem *p)
@@ -44,6 +44,9 @@ static bool right(const r1_problem *p, const char *text)
     assert_true(v.correct == (v.reward == 1) && (v.formatted || !v.correct));
     return v.correct;
 }
+
+/* Around an answer; [1]: where it must be boxed. */
+static const char *const forms[][2] = {{"<answer>", "</answer>"}, {"\\boxed{", "}"}};
 
 /* A printf of the solution (%s) as a completion, and whether it is right. */
 static bool says(const r1_problem *p, const char *before, const char *answer, const char *after)
@@ -62,13 +65,19 @@ static void check_solution(const r1_task *t, int level, const r1_problem *p)
     r1_err err = {0};
     if (p->verifier->check(p->answer, &err) != R1_OK)
         fail_msg("%s %d: %s", t->name, level, err.msg);
-    if (!says(p, "<think>so</think>\n<answer>", s, "</answer>") ||
-        !says(p, "so</think><answer> ", s, "\n</answer>\n") ||
-        !says(p, "<answer>", s, "</answer>"))
-        fail_msg("%s %d: '%s' is not accepted for\n%s", t->name, level, s, p->prompt);
+    const bool boxed = strcmp(p->verifier->name, "boxed") == 0;
+    const char *const *form = forms[boxed];
+    char before[3][64];
+    snprintf(before[0], sizeof before[0], "<think>so</think>\n%s", form[0]);
+    snprintf(before[1], sizeof before[1], "so</think>%s ", form[0]);
+    snprintf(before[2], sizeof before[2], "%s", form[0]);
+    for (size_t i = 0; i < COUNT(before); i++)
+        if (!says(p, before[i], s, form[1]))
+            fail_msg("%s %d: '%s' is not accepted for\n%s", t->name, level, s, p->prompt);
+    assert_int_equal(says(p, "<answer>", s, "</answer>"), !boxed);
     /* Neither the tags of the prompt nor its example give the answer away. */
     assert_false(right(p, p->prompt));
-    assert_true(strstr(p->prompt, "<answer>") != NULL);
+    assert_true(strstr(p->prompt, form[0]) != NULL);
 }
 
 static void test_solutions(void **state)
@@ -121,8 +130,8 @@ static void test_hostile(void **state)
 /* Where there is one solution, another digit is wrong. */
 static void check_digits(const r1_task *t, int level, const r1_problem *p)
 {
-    static const char *const unique[] = {"number", "base",    "equations", "quantity",
-                                         "sudoku", "balance", "knights",   "zebra"};
+    static const char *const unique[] = {"number", "base",    "equations", "quantity", "sudoku",
+                                         "boxed",  "balance", "knights",   "zebra"};
     bool one = false;
     for (size_t i = 0; i < COUNT(unique); i++)
         one = one || strcmp(p->verifier->name, unique[i]) == 0;
@@ -137,7 +146,8 @@ static void check_digits(const r1_task *t, int level, const r1_problem *p)
             continue;
         char digit = *c;
         *c = digit == '9' ? '8' : (char)(digit + 1);
-        if (says(p, "<answer>", s, "</answer>"))
+        const char *const *form = forms[strcmp(p->verifier->name, "boxed") == 0];
+        if (says(p, form[0], s, form[1]))
             fail_msg("%s %d: '%s' is accepted instead of '%s'", t->name, level, s,
                      solution_of(p));
         *c = digit;
@@ -207,6 +217,54 @@ static void test_splits(void **state)
         for (int s = 0; s < 3; s++)
             for (int i = 0; i < DRAWS; i++)
                 free(seen[s][i]); /* jansson's */
+    }
+}
+
+/* sums: operands that stand in one split stand in no other, in whichever order, bare or told; and
+ * neither do the words around them. */
+static void test_sums_held_out(void **state)
+{
+    (void)state;
+    enum { DRAWS = 2000, MIX = 7 };
+    const r1_task *t = r1_task_find("sums", NULL);
+    json_t *seen[3] = {json_object(), json_object(), json_object()};
+    json_t *words[3] = {json_object(), json_object(), json_object()};
+    for (int s = 0; s < 3; s++)
+        for (int i = 0; i < DRAWS; i++) {
+            r1_problem p;
+            r1_task_problem(t, 5, splits[s], MIX, (uint64_t)i, &p);
+            char key[96] = "", *word = r1_mem_strdup(p.prompt), *to = word;
+            const json_t *operands = json_object_get(p.answer, "operands");
+            int64_t v[3] = {0};
+            for (size_t k = 0; k < json_array_size(operands); k++)
+                v[k] = json_integer_value(json_array_get(operands, k));
+            assert_true(v[0] >= v[1] && v[1] >= v[2]);
+            snprintf(key, sizeof key, "%s %lld %lld %lld",
+                     json_string_value(json_object_get(p.answer, "sign")), (long long)v[0],
+                     (long long)v[1], (long long)v[2]);
+            json_object_set_new(seen[s], key, json_true());
+            for (const char *c = p.prompt; *c && *c != ' '; c++)
+                *to++ = *c;
+            *to = 0; /* the first word */
+            if (strcmp(word, "What") == 0 || strcmp(word, "Find") == 0 ||
+                strcmp(word, "Work") == 0)
+                json_object_set_new(words[s], word, json_true());
+            r1_mem_free(word);
+            r1_problem_release(&p);
+        }
+    const char *key;
+    json_t *value;
+    for (int s = 0; s < 3; s++)
+        for (int o = 0; o < 3; o++) {
+            json_object_foreach(seen[s], key, value)
+                assert_true(s == o || !json_object_get(seen[o], key));
+            json_object_foreach(words[s], key, value)
+                assert_true(s == o || !json_object_get(words[o], key));
+        }
+    for (int s = 0; s < 3; s++) {
+        assert_true(json_object_size(seen[s]) > 200 && json_object_size(words[s]) == 1);
+        json_decref(seen[s]);
+        json_decref(words[s]);
     }
 }
 
@@ -346,7 +404,7 @@ int main(void)
         cmocka_unit_test(test_digits),    cmocka_unit_test(test_deterministic),
         cmocka_unit_test(test_splits),    cmocka_unit_test(test_knights),
         cmocka_unit_test(test_zebra),     cmocka_unit_test(test_sudoku),
-        cmocka_unit_test(test_path),
+        cmocka_unit_test(test_path),      cmocka_unit_test(test_sums_held_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

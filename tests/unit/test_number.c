@@ -129,6 +129,31 @@ static void test_base(void **state)
     verdict_expect("base", "{\"base\": 2, \"value\": 5}", "5", binary, COUNT(binary));
 }
 
+static void test_boxed(void **state)
+{
+    (void)state;
+    static const verdict_case cases[] = {
+        {"\\boxed{12}", "12"},
+        {"3 + 9 = 12, so $\\boxed{12}$.", "12"},
+        {"\\boxed{12.0}, again \\boxed{12.0}", "12"},
+        {"<think>\\boxed{3}</think>\\boxed{12}", "12"},
+        {"\\boxed{13}", "13"},
+        {"\\boxed{12} or \\boxed{13}", ""},
+        {"\\boxed{number}", ""},
+        {"\\boxed{12", ""},
+        {"\\boxed{}", ""},
+        {"12", ""},
+        {"The answer is 12.", ""},
+        {"#### 12", ""},
+        {"<answer>12</answer>", ""},
+        {"\\boxed{12}<answer>12</answer>", ""},
+        {"<answer>\\boxed{12}</answer>", ""},
+    };
+    verdict_expect("boxed", "{\"answer\": 12}", "12", cases, COUNT(cases));
+    verdict_bad_spec("boxed", "{}",
+                     "number: the answer is neither a number nor a text with one");
+}
+
 static void test_specs(void **state)
 {
     (void)state;
@@ -145,9 +170,8 @@ static void test_specs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_none),
-        cmocka_unit_test(test_base),
+        cmocka_unit_test(test_values), cmocka_unit_test(test_none),
+        cmocka_unit_test(test_base),   cmocka_unit_test(test_boxed),
         cmocka_unit_test(test_specs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,6 +86,7 @@ static void test_rules(void **state)
     fixture *f = *state;
     expect_totals(f, NULL, (double[N]){1, 0, 1, 0});
     expect_totals(f, "\"accuracy\"", (double[N]){1, 0, 1, 0});
+    expect_totals(f, "\"answered\"", (double[N]){1, 1, 1, 0});
     expect_totals(f, "\"format\"", (double[N]){1, 0, 1, 0});
     expect_totals(f, "[{\"name\": \"format\", \"answer_tags\": \"required\"}]",
                   (double[N]){1, 0, 0, 0});
