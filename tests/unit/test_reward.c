@@ -123,7 +123,7 @@ static void test_summaries(void **state)
     r1_reward_close(r);
     const char *help;
     assert_string_equal(r1_reward_kind(0, &help), "accuracy");
-    assert_null(r1_reward_kind(7, &help));
+    assert_null(r1_reward_kind(8, &help));
 }
 
 static void refused(const char *json, const char *message)
@@ -140,7 +140,7 @@ static void test_refused(void **state)
 {
     (void)state;
     refused("\"accurate\"", "'accurate' is unknown, did you mean 'accuracy'?");
-    refused("\"fun\"", "there are accuracy, format, language, overlong, repetition, command");
+    refused("\"fun\"", "there are accuracy, answered, format, language, overlong, repetition");
     refused("\"\"", "is not a list such as accuracy:1,format:0.2");
     refused("\"accuracy:\"", "is not a list such as");
     refused("\"accuracy:x\"", "is not a list such as");
