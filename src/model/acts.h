@@ -30,10 +30,11 @@ typedef struct {
     r1_tensor rstd1, rstd2;    /* (N) F32, training only */
     r1_tensor q_rstd, kv_rstd; /* (N) F32, training only */
     r1_tensor lse;             /* (N,H) F32, training only */
+    r1_tensor low;             /* (N,3r) act: scratch of adapters, shared by the layers */
 } r1_layer_acts;
 
 /* Gradients on their way back. */
-typedef struct {
+typedef struct r1_acts_bwd {
     r1_tensor dh;              /* (N,D) F32, of the residual stream */
     r1_tensor dh_act;          /* (N,D) act: dh rounded; dh itself when act is F32 */
     r1_tensor dx;              /* (N,D) F32, of a norm's output */
@@ -52,6 +53,7 @@ typedef struct {
     r1_tensor dxs;                /* (NK,D) F32 */
     r1_tensor dys;                /* (NK,D) act */
     r1_tensor dgates, dups, dffs; /* (NK,Fe) act */
+    r1_tensor low, dlow;          /* (N,r) act: within an adapter */
     r1_tensor dlogits;            /* (chunk,V) act; the logits themselves when act is F32 */
     r1_tensor dpicked;            /* (chunk,D) F32 */
 } r1_acts_bwd;
@@ -90,6 +92,11 @@ r1_acts_bwd r1_forward_bwd_rows(const r1_acts_bwd *s, int64_t n, int max_rows);
 
 /* Rows of logits at a time, for calls of up to max_rows. */
 int r1_forward_chunk(const r1_model *m, int max_rows);
+
+/* y[j] = x (N,K) through linear layers with the same inputs, adapters included; low: the layer's. */
+enum { R1_LINEAR_MANY = 3 };
+void r1_forward_linear(r1_model *m, const r1_tensor *y, r1_tensor x, r1_linear *const *w, int n,
+                       r1_tensor low);
 
 /* One layer of r1_forward_run: reads a->h[l], writes a->h[l+1] and a->layer[l]. */
 void r1_forward_layer(r1_model *m, r1_acts *a, int l, const r1_rows *rows,

@@ -10,19 +10,20 @@
 #include "base/mem.h"
 #include "model/acts.h"
 #include "model/deepseek.h"
+#include "model/lora.h"
 
 /* ---- Gradients --------------------------------------------------------------------------- */
 
 r1_status r1_backward_open(r1_model *m, r1_grads *g, r1_err *err)
 {
     *g = (r1_grads){.m = m};
-    for (int i = 0; i < m->n_params; i++)
-        g->bytes += ((size_t)r1_tensor_count(*m->params[i].rows) * 4 + 63) / 64 * 64;
+    for (int i = 0; i < m->n_trained; i++)
+        g->bytes += ((size_t)r1_tensor_count(*m->trained[i].rows) * 4 + 63) / 64 * 64;
     R1_TRY(r1_op_alloc(m->backend, g->bytes, &g->block, err));
-    g->grad = R1_NEW_N(r1_tensor, (size_t)m->n_params);
+    g->grad = R1_NEW_N(r1_tensor, (size_t)m->n_trained);
     char *at = g->block;
-    for (int i = 0; i < m->n_params; i++) {
-        g->grad[i] = *m->params[i].rows;
+    for (int i = 0; i < m->n_trained; i++) {
+        g->grad[i] = *m->trained[i].rows;
         g->grad[i].dtype = R1_F32;
         g->grad[i].data = at;
         at += ((size_t)r1_tensor_count(g->grad[i]) * 4 + 63) / 64 * 64;
@@ -46,9 +47,11 @@ void r1_backward_zero(r1_grads *g)
 
 r1_tensor r1_backward_grad(const r1_grads *g, const r1_tensor *rows)
 {
-    for (int i = 0; i < g->m->n_params; i++)
-        if (g->m->params[i].rows == rows)
+    for (int i = 0; i < g->m->n_trained; i++)
+        if (g->m->trained[i].rows == rows)
             return g->grad[i];
+    if (g->m->lora)
+        return (r1_tensor){0};
     r1_assert(g->m->cfg.tied && rows == &g->m->head.rows);
     return g->grad[0]; /* a tied head is the embedding */
 }
@@ -62,17 +65,37 @@ static r1_tensor round_to_act(r1_model *m, const r1_acts_bwd *s)
     return s->dh_act;
 }
 
-void r1_backward_linear(r1_model *m, r1_grads *g, r1_linear *w, r1_tensor dx, r1_tensor dy,
-                        r1_tensor x, unsigned flags)
+/* low = scale x A^T is made again: then dB = dy^T low, dlow = dy (scale B), dA = dlow^T x. */
+static void adapter_bwd(r1_model *m, r1_grads *g, const r1_acts_bwd *s, const r1_adapter *a,
+                        r1_tensor dx, r1_tensor dy, r1_tensor x)
 {
+    r1_backend *b = m->backend;
+    const r1_tensor low = r1_forward_first(s->low, x.shape[0]);
+    const r1_tensor dlow = r1_forward_first(s->dlow, x.shape[0]);
+    r1_op_matmul(b, low, x, a->down, 0);
+    r1_op_scale(b, low, low, m->lora->scale);
+    r1_op_matmul_dw(b, r1_backward_grad(g, &a->b), dy, low);
+    r1_op_matmul(b, dlow, dy, a->up_bwd, 0);
+    r1_op_matmul_dw(b, r1_backward_grad(g, &a->a), dlow, x);
+    r1_op_matmul(b, dx, dlow, a->down_bwd, R1_MATMUL_ADD);
+}
+
+void r1_backward_linear(r1_model *m, r1_grads *g, const r1_acts_bwd *s, r1_linear *w,
+                        r1_tensor dx, r1_tensor dy, r1_tensor x, unsigned flags)
+{
+    const r1_tensor dw = r1_backward_grad(g, &w->rows);
     r1_op_matmul(m->backend, dx, dy, w->bwd, flags);
-    r1_op_matmul_dw(m->backend, r1_backward_grad(g, &w->rows), dy, x);
+    if (dw.data)
+        r1_op_matmul_dw(m->backend, dw, dy, x);
+    if (w->adapter)
+        adapter_bwd(m, g, s, w->adapter, dx, dy, x);
 }
 
 static void bias_bwd(r1_model *m, r1_grads *g, const r1_tensor *bias, r1_tensor dy)
 {
-    if (bias->data)
-        r1_op_add_bwd(m->backend, r1_backward_grad(g, bias), dy);
+    const r1_tensor db = bias->data ? r1_backward_grad(g, bias) : *bias;
+    if (db.data)
+        r1_op_add_bwd(m->backend, db, dy);
 }
 
 /* The first columns of a buffer that is wider than this layer needs. */
@@ -89,10 +112,10 @@ static void feed_forward_bwd(r1_model *m, r1_acts *a, r1_grads *g, const r1_acts
     if (w->down.fwd) {
         const r1_tensor dff = narrow(s->dff, t->ff), dgate = narrow(s->dgate, t->ff),
                         dup = narrow(s->dup, t->ff);
-        r1_backward_linear(m, g, &w->down, dff, dy, t->ff, 0);
+        r1_backward_linear(m, g, s, &w->down, dff, dy, t->ff, 0);
         r1_op_swiglu_bwd(m->backend, dgate, dup, dff, t->gate, t->up);
-        r1_backward_linear(m, g, &w->gate, s->dx, dgate, t->x2, 0);
-        r1_backward_linear(m, g, &w->up, s->dx, dup, t->x2, R1_MATMUL_ADD);
+        r1_backward_linear(m, g, s, &w->gate, s->dx, dgate, t->x2, 0);
+        r1_backward_linear(m, g, s, &w->up, s->dx, dup, t->x2, R1_MATMUL_ADD);
     } else {
         r1_op_zero(m->backend, s->dx);
     }
@@ -113,9 +136,9 @@ static void attend_bwd(r1_model *m, r1_grads *g, int l, const r1_layer_acts *t,
     bias_bwd(m, g, &w->bq, s->dq);
     bias_bwd(m, g, &w->bk, s->dk);
     bias_bwd(m, g, &w->bv, s->dv);
-    r1_backward_linear(m, g, &w->wq, s->dx, s->dq, t->x1, 0);
-    r1_backward_linear(m, g, &w->wk, s->dx, s->dk, t->x1, R1_MATMUL_ADD);
-    r1_backward_linear(m, g, &w->wv, s->dx, s->dv, t->x1, R1_MATMUL_ADD);
+    r1_backward_linear(m, g, s, &w->wq, s->dx, s->dq, t->x1, 0);
+    r1_backward_linear(m, g, s, &w->wk, s->dx, s->dk, t->x1, R1_MATMUL_ADD);
+    r1_backward_linear(m, g, s, &w->wv, s->dx, s->dv, t->x1, R1_MATMUL_ADD);
 }
 
 static void layer_bwd(r1_model *m, r1_acts *a, r1_grads *g, const r1_acts_bwd *s, int l,
@@ -132,7 +155,7 @@ static void layer_bwd(r1_model *m, r1_acts *a, r1_grads *g, const r1_acts_bwd *s
 
     dy = round_to_act(m, s);
     bias_bwd(m, g, &w->bo, dy);
-    r1_backward_linear(m, g, &w->wo, s->dattn, dy, t.attn, 0);
+    r1_backward_linear(m, g, s, &w->wo, s->dattn, dy, t.attn, 0);
     (m->cfg.kv_rank ? r1_deepseek_attend_bwd : attend_bwd)(m, g, l, &t, s, rows);
     r1_op_rmsnorm_bwd(b, s->dh, r1_backward_grad(g, &w->attn_norm), s->dx,
                       r1_forward_first(a->h[l], rows->n), w->attn_norm, t.rstd1);
@@ -159,8 +182,8 @@ static void head_bwd(r1_model *m, r1_acts *a, r1_grads *g, const r1_acts_bwd *s,
         r1_tensor dlogits = r1_forward_first(s->dlogits, part);
         r1_tensor dpicked = r1_forward_first(s->dpicked, part);
         r1_op_logprob_bwd(b, dlogits, logits, target + i, temperature, dlp);
-        r1_backward_linear(m, g, &m->head, dpicked, dlogits, r1_forward_first(a->picked, part),
-                           0);
+        r1_backward_linear(m, g, s, &m->head, dpicked, dlogits,
+                           r1_forward_first(a->picked, part), 0);
         r1_op_gather_bwd(b, s->dx, dpicked, row + i);
     }
     r1_mem_free(lp);
@@ -188,5 +211,7 @@ void r1_backward_run(r1_model *m, r1_acts *a, r1_grads *g, const r1_rows *rows,
             r1_forward_layer(m, a, l, rows, NULL);
         layer_bwd(m, a, g, &s, l, rows);
     }
-    r1_op_gather_bwd(b, r1_backward_grad(g, &m->embed), s.dh, ids);
+    const r1_tensor dw = r1_backward_grad(g, &m->embed);
+    if (dw.data)
+        r1_op_gather_bwd(b, dw, s.dh, ids);
 }

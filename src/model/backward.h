@@ -5,10 +5,10 @@
 
 #include "model/forward.h"
 
-/* F32 gradients of all parameters, grad[i] shaped as model->params[i]. */
+/* F32 gradients of all that is trained, grad[i] shaped as model->trained[i]. */
 typedef struct {
     r1_model *m;
-    r1_tensor *grad; /* [n_params] */
+    r1_tensor *grad; /* [n_trained] */
     void *block;
     size_t bytes;
 } r1_grads;
@@ -30,10 +30,12 @@ void r1_backward_run(r1_model *m, r1_acts *a, r1_grads *g, const r1_rows *rows,
 
 /* ---- For backward.c and deepseek.c ---- */
 
-/* The gradient of a parameter, found by where its rows live. */
+typedef struct r1_acts_bwd r1_acts_bwd; /* acts.h */
+
+/* The gradient of a parameter, found by where its rows live; absent where it is frozen. */
 r1_tensor r1_backward_grad(const r1_grads *g, const r1_tensor *rows);
-/* dx = or += dy W, and the gradient of W from dy and the layer's input x. */
-void r1_backward_linear(r1_model *m, r1_grads *g, r1_linear *w, r1_tensor dx, r1_tensor dy,
-                        r1_tensor x, unsigned flags);
+/* dx = or += dy W, and the gradients of W or of its adapter from dy and the layer's input x. */
+void r1_backward_linear(r1_model *m, r1_grads *g, const r1_acts_bwd *s, r1_linear *w,
+                        r1_tensor dx, r1_tensor dy, r1_tensor x, unsigned flags);
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "base/pool.h"
 #include "compute/quant.h"
+#include "model/lora.h"
 #include "model/weights.h"
 
 enum {
@@ -213,7 +214,7 @@ static void read_file_rows(const r1_model *m, const void *ud, int i, int64_t fir
                            float *out)
 {
     (void)ud;
-    r1_weights_read(m, i, first, n, out);
+    r1_lora_read(m, i, first, n, out);
 }
 
 static void read_random_rows(const r1_model *m, const void *ud, int i, int64_t first, int64_t n,
@@ -708,9 +709,9 @@ static r1_status run(job *j, const char *dst, r1_convert_result *result, r1_err 
     if (!to_gguf && o->type && is_block(o->type->most))
         return r1_fail(err, R1_EARG, "%s: %s is for a GGUF file, whose name ends in .gguf", dst,
                        o->type->name);
-    if (to_gguf && !r1_os_is_dir(j->src))
+    if (to_gguf && !o->adapter && !r1_os_is_dir(j->src))
         return gguf_to_gguf(j, dst, result, err);
-    R1_TRY(r1_model_open_files(j->src, &j->m, err));
+    R1_TRY(r1_model_open_files(j->src, o->adapter, &j->m, err));
     R1_TRY(r1_weights_check(j->m, err));
     const r1_convert_type *type = o->type ? o->type : own_type(j->m);
     j->read = read_file_rows;

@@ -33,7 +33,8 @@ typedef struct {
     const r1_convert_type *type; /* NULL: plain types stay; of blocks F16 is made, of FP8 BF16;
                                     from GGUF to GGUF all tensors stay as they are */
     int threads;
-    uint64_t shard; /* bytes of tensors in one safetensors file, at most */
+    const char *adapter; /* directory of adapters that are merged, or NULL */
+    uint64_t shard;      /* bytes of tensors in one safetensors file, at most */
     /* Called often; false ends the work with R1_ECANCELED.  May be NULL. */
     bool (*progress)(void *ud, const r1_convert_progress *p);
     void *ud;
@@ -46,7 +47,8 @@ typedef struct {
 } r1_convert_result;
 
 /* dst: NAME.gguf is a file, which is replaced; anything else a directory, which must not be there
- * or be empty.  A GGUF source may be of a family that is unknown here if the result is a GGUF. */
+ * or be empty.  A GGUF source may be of a family that is unknown here if the result is a GGUF.
+ * src may be the directory of adapters: the result is its base with them merged. */
 r1_status r1_convert_run(const char *src, const char *dst, const r1_convert_options *o,
                          r1_convert_result *result, r1_err *err);
 

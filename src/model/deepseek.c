@@ -51,16 +51,20 @@ static head_pair pair_open(int heads)
 
 /* ---- Latent attention -------------------------------------------------------------------- */
 
-static void queries(r1_model *m, const r1_layer *w, const r1_layer_acts *s)
+static void linear(r1_model *m, r1_tensor y, r1_tensor x, r1_linear *w, const r1_layer_acts *s)
 {
-    r1_backend *b = m->backend;
+    r1_forward_linear(m, &y, x, &w, 1, s->low);
+}
+
+static void queries(r1_model *m, r1_layer *w, const r1_layer_acts *s)
+{
     if (!m->cfg.q_rank) {
-        r1_op_matmul(b, s->q, s->x1, w->wq.fwd, 0);
+        linear(m, s->q, s->x1, &w->wq, s);
         return;
     }
-    r1_op_matmul(b, s->q_low, s->x1, w->wq_a.fwd, 0);
-    r1_op_rmsnorm(b, s->q_norm, s->q_rstd, s->q_low, w->q_norm, R1_DEEPSEEK_EPS);
-    r1_op_matmul(b, s->q, s->q_norm, w->wq.fwd, 0);
+    linear(m, s->q_low, s->x1, &w->wq_a, s);
+    r1_op_rmsnorm(m->backend, s->q_norm, s->q_rstd, s->q_low, w->q_norm, R1_DEEPSEEK_EPS);
+    linear(m, s->q, s->q_norm, &w->wq, s);
 }
 
 void r1_deepseek_attend(r1_model *m, int l, const r1_layer_acts *s, const r1_rows *rows,
@@ -73,7 +77,7 @@ void r1_deepseek_attend(r1_model *m, int l, const r1_layer_acts *s, const r1_row
     head_pair p = pair_open(heads);
 
     queries(m, w, s);
-    r1_op_matmul(b, s->kv, s->x1, w->wkv_a.fwd, 0);
+    linear(m, s->kv, s->x1, &w->wkv_a, s);
     r1_op_rmsnorm(b, columns(s->row, 0, rank), s->kv_rstd, columns(s->kv, 0, rank), w->kv_norm,
                   R1_DEEPSEEK_EPS);
     const r1_tensor key = columns(s->row, rank, turned);
@@ -104,15 +108,15 @@ static void queries_bwd(r1_model *m, r1_grads *g, r1_layer *w, const r1_layer_ac
 {
     r1_backend *b = m->backend;
     if (!m->cfg.q_rank) {
-        r1_backward_linear(m, g, &w->wq, d->dx, d->dq, s->x1, 0);
+        r1_backward_linear(m, g, d, &w->wq, d->dx, d->dq, s->x1, 0);
         return;
     }
-    r1_backward_linear(m, g, &w->wq, d->dq_norm, d->dq, s->q_norm, 0);
+    r1_backward_linear(m, g, d, &w->wq, d->dq_norm, d->dq, s->q_norm, 0);
     r1_op_zero(b, d->dq_low);
     r1_op_rmsnorm_bwd(b, d->dq_low, r1_backward_grad(g, &w->q_norm), d->dq_norm, s->q_low,
                       w->q_norm, s->q_rstd);
     r1_op_convert(b, d->dq_low_act, d->dq_low);
-    r1_backward_linear(m, g, &w->wq_a, d->dx, d->dq_low_act, s->x1, 0);
+    r1_backward_linear(m, g, d, &w->wq_a, d->dx, d->dq_low_act, s->x1, 0);
 }
 
 /* drow and dlatent, the gradients of a row as key and as value, back to dx, which is added to. */
@@ -129,7 +133,7 @@ static void row_bwd(r1_model *m, r1_grads *g, r1_layer *w, const r1_layer_acts *
     r1_op_rmsnorm_bwd(b, columns(d->dkv, 0, rank), r1_backward_grad(g, &w->kv_norm),
                       d->dkv_norm, columns(s->kv, 0, rank), w->kv_norm, s->kv_rstd);
     r1_op_convert(b, columns(d->drow, 0, rank), columns(d->dkv, 0, rank));
-    r1_backward_linear(m, g, &w->wkv_a, d->dx, d->drow, s->x1, R1_MATMUL_ADD);
+    r1_backward_linear(m, g, d, &w->wkv_a, d->dx, d->drow, s->x1, R1_MATMUL_ADD);
 }
 
 void r1_deepseek_attend_bwd(r1_model *m, r1_grads *g, int l, const r1_layer_acts *s,
@@ -147,7 +151,7 @@ void r1_deepseek_attend_bwd(r1_model *m, r1_grads *g, int l, const r1_layer_acts
     split_heads(p.y, d->dmean, heads, 0, rank);
     r1_op_matmul_each(b, p.y, p.x, w->latent.v_bwd, heads, 0);
     split_heads(of.x, s->mean, heads, 0, rank);
-    for (int h = 0; h < heads; h++)
+    for (int h = 0; h < heads && dw.data; h++)
         r1_op_matmul_dw(b, r1_tensor_rows(dw, h * of_head + nope, c->v_dim), p.x[h], of.x[h]);
 
     r1_op_attend_bwd(b, d->dq_row, d->drow, d->dlatent, d->dmean, s->mean, s->lse, s->q_row,
@@ -159,7 +163,7 @@ void r1_deepseek_attend_bwd(r1_model *m, r1_grads *g, int l, const r1_layer_acts
     split_heads(p.y, d->dq, heads, 0, nope);
     r1_op_matmul_each(b, p.y, p.x, w->latent.k_bwd, heads, 0);
     split_heads(of.x, s->q, heads, 0, nope);
-    for (int h = 0; h < heads; h++)
+    for (int h = 0; h < heads && dw.data; h++)
         r1_op_matmul_dw(b, r1_tensor_rows(dw, h * of_head, nope), of.x[h], p.x[h]);
     r1_mem_free(p.y);
     r1_mem_free(of.y);
@@ -237,11 +241,11 @@ void r1_deepseek_experts(r1_model *m, r1_acts *a, int l, const r1_layer_acts *s,
     r1_op_mix(b, h, s->ys, p->at, s->weight);
 }
 
-/* The gradient of one weight of every expert. */
+/* The gradient of one weight of every expert; beside adapters they are frozen. */
 static void each_dw(r1_model *m, r1_grads *g, const r1_plan *p, r1_layer *w, size_t which,
                     r1_tensor dy, r1_tensor x)
 {
-    for (int e = 0; e < m->cfg.n_experts; e++) {
+    for (int e = 0; e < m->cfg.n_experts && !m->lora; e++) {
         const int first = p->first[e], rows = p->first[e + 1] - first;
         r1_linear *l = (r1_linear *)(void *)((char *)&w->experts[e] + which);
         if (rows)
@@ -270,5 +274,5 @@ void r1_deepseek_experts_bwd(r1_model *m, r1_acts *a, r1_grads *g, int l,
     r1_op_mix(b, d->dx, d->dxs, p->at, (r1_tensor){0});
 
     r1_op_route_bwd(b, d->dscores, d->dweight, s->scores, s->choice, &how);
-    r1_backward_linear(m, g, &w->router, d->dx, d->dscores, s->x2, R1_MATMUL_ADD);
+    r1_backward_linear(m, g, d, &w->router, d->dx, d->dscores, s->x2, R1_MATMUL_ADD);
 }

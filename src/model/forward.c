@@ -12,6 +12,7 @@
 
 #include "model/acts.h"
 #include "model/deepseek.h"
+#include "model/lora.h"
 
 /* ---- Memory: one block, cut twice (once to measure) -------------------------------------- */
 
@@ -150,6 +151,10 @@ static void cut_bwd(cutter *c, const r1_model *m, const r1_acts *a, r1_acts_bwd 
         s->dk = cut(c, m->act, n, r1_config_key_width(g));
         s->dv = cut(c, m->act, n, r1_config_key_width(g));
     }
+    if (m->lora) {
+        s->low = cut(c, m->act, n, m->lora->r);
+        s->dlow = cut(c, m->act, n, m->lora->r);
+    }
     s->dlogits = f32 ? a->logits : cut(c, m->act, a->chunk, g->vocab);
     s->dpicked = cut(c, R1_F32, a->chunk, g->d_model);
 }
@@ -166,6 +171,7 @@ static void cut_all(cutter *c, const r1_model *m, r1_acts *a)
 {
     const int64_t n = a->max_rows, d = m->cfg.d_model;
     const bool shared = !a->train || a->recompute; /* layers lie in the same place */
+    const r1_tensor low = m->lora ? cut(c, m->act, n, 3 * m->lora->r) : (r1_tensor){0};
     for (int l = 0; l <= m->cfg.n_layers; l++)
         a->h[l] = a->train || l == 0 ? cut(c, R1_F32, n, d) : a->h[0];
     const size_t begin = c->used;
@@ -174,6 +180,7 @@ static void cut_all(cutter *c, const r1_model *m, r1_acts *a)
         if (shared)
             c->used = begin;
         cut_layer(c, m, l, n, a->train, &a->layer[l]);
+        a->layer[l].low = low;
         end = c->used > end ? c->used : end;
         if (!a->train)
             a->layer[l].h_mid = a->h[0];
@@ -284,15 +291,28 @@ r1_acts_bwd r1_forward_bwd_rows(const r1_acts_bwd *s, int64_t n, int max_rows)
     return v; /* dlogits and dpicked are cut by chunk */
 }
 
+void r1_forward_linear(r1_model *m, const r1_tensor *y, r1_tensor x, r1_linear *const *w, int n,
+                       r1_tensor low)
+{
+    r1_packed *packs[R1_LINEAR_MANY];
+    r1_assert(n <= R1_LINEAR_MANY);
+    for (int i = 0; i < n; i++)
+        packs[i] = w[i]->fwd;
+    r1_op_matmul_many(m->backend, y, x, packs, n, 0);
+    r1_lora_add(m, y, x, w, n, low);
+}
+
 /* out = in + x W^T; in and out may be the same tensor. */
-static void add_linear(r1_model *m, r1_tensor out, r1_tensor in, r1_tensor x, r1_packed *w)
+static void add_linear(r1_model *m, r1_tensor out, r1_tensor in, r1_tensor x, r1_linear *w,
+                       r1_tensor low)
 {
     if (out.data == in.data) {
-        r1_op_matmul(m->backend, out, x, w, R1_MATMUL_ADD);
-        return;
+        r1_op_matmul(m->backend, out, x, w->fwd, R1_MATMUL_ADD);
+    } else {
+        r1_op_matmul(m->backend, out, x, w->fwd, 0);
+        r1_op_add(m->backend, out, in);
     }
-    r1_op_matmul(m->backend, out, x, w, 0);
-    r1_op_add(m->backend, out, in);
+    r1_lora_add(m, &out, x, &w, 1, low);
 }
 
 static void add_bias(r1_model *m, r1_tensor y, r1_tensor bias)
@@ -307,8 +327,8 @@ static void attend(r1_model *m, int l, const r1_layer_acts *s, const r1_rows *ro
     r1_backend *b = m->backend;
     r1_layer *w = &m->layers[l];
     const r1_tensor qkv[3] = {s->q, s->k, s->v};
-    r1_packed *const wqkv[3] = {w->wq.fwd, w->wk.fwd, w->wv.fwd};
-    r1_op_matmul_many(b, qkv, s->x1, wqkv, 3, 0);
+    r1_linear *const wqkv[3] = {&w->wq, &w->wk, &w->wv};
+    r1_forward_linear(m, qkv, s->x1, wqkv, 3, s->low);
     add_bias(m, s->q, w->bq);
     add_bias(m, s->k, w->bk);
     add_bias(m, s->v, w->bv);
@@ -329,10 +349,10 @@ static void feed_forward(r1_model *m, r1_acts *a, int l, const r1_layer_acts *s,
     r1_layer *w = &m->layers[l];
     if (w->down.fwd) {
         const r1_tensor gate_up[2] = {s->gate, s->up};
-        r1_packed *const wgate_up[2] = {w->gate.fwd, w->up.fwd};
-        r1_op_matmul_many(b, gate_up, s->x2, wgate_up, 2, 0);
+        r1_linear *const wgate_up[2] = {&w->gate, &w->up};
+        r1_forward_linear(m, gate_up, s->x2, wgate_up, 2, s->low);
         r1_op_swiglu(b, s->ff, s->gate, s->up);
-        add_linear(m, next, s->h_mid, s->ff, w->down.fwd);
+        add_linear(m, next, s->h_mid, s->ff, &w->down, s->low);
     } else if (next.data != s->h_mid.data) {
         r1_op_convert(b, next, s->h_mid);
     }
@@ -351,7 +371,7 @@ void r1_forward_layer(r1_model *m, r1_acts *a, int l, const r1_rows *rows,
 
     r1_op_rmsnorm(b, s.x1, s.rstd1, h, w->attn_norm, c->norm_eps);
     (c->kv_rank ? r1_deepseek_attend : attend)(m, l, &s, rows, kv);
-    add_linear(m, s.h_mid, h, s.attn, w->wo.fwd);
+    add_linear(m, s.h_mid, h, s.attn, &w->wo, s.low);
     add_bias(m, s.h_mid, w->bo);
 
     r1_op_rmsnorm(b, s.x2, s.rstd2, s.h_mid, w->ffn_norm, c->norm_eps);

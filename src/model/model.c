@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "compute/quant.h"
 #include "model/cache.h"
+#include "model/lora.h"
 #include "model/safetensors.h"
 #include "model/weights.h"
 
@@ -121,12 +122,13 @@ r1_status r1_model_set_kv(r1_model *m, r1_dtype t, r1_err *err)
     return R1_OK;
 }
 
-/* As what a weight is packed: block formats stay themselves in their own arithmetic. */
+/* As what a weight is packed: block formats stay themselves in their own arithmetic.  In training
+ * only frozen weights have them. */
 static r1_dtype pack_dtype(const r1_model *m, r1_dtype t, int64_t inputs)
 {
-    if (m->compute == R1_COMPUTE_AUTO)
-        return is_block(t) && inputs % 32 == 0 ? t : R1_F32;
-    return m->act;
+    if ((m->compute == R1_COMPUTE_AUTO || m->trainable) && is_block(t) && inputs % 32 == 0)
+        return t;
+    return m->compute == R1_COMPUTE_AUTO ? R1_F32 : m->act;
 }
 
 /* Packs take as much memory as the file.  Where that is more than the machine can spare they are
@@ -154,12 +156,13 @@ static bool packs_fit(const r1_model *m)
 static r1_status pack_linear(r1_model *m, r1_linear *l, bool fits, r1_err *err)
 {
     const r1_dtype as = pack_dtype(m, l->rows.dtype, l->rows.shape[1]);
-    if (!fits) {
+    if (fits)
+        R1_TRY(r1_op_pack(m->backend, &l->fwd, l->rows, as, false, err));
+    else
         l->fwd = r1_op_lend(m->backend, l->rows, as, false);
-        return R1_OK;
-    }
-    R1_TRY(r1_op_pack(m->backend, &l->fwd, l->rows, as, false, err));
-    if (m->trainable)
+    if (m->trainable && m->lora)
+        l->bwd = r1_op_lend(m->backend, l->rows, m->act, true);
+    else if (m->trainable)
         R1_TRY(r1_op_pack(m->backend, &l->bwd, l->rows, m->act, true, err));
     return R1_OK;
 }
@@ -195,19 +198,20 @@ static r1_status pack_all(r1_model *m, r1_err *err)
 {
     if (m->cfg.tied)
         m->head.rows = m->embed;
-    const bool fits = m->trainable || packs_fit(m);
+    const bool fits = (m->trainable && !m->lora) || packs_fit(m);
     for (int i = 0; i < m->n_params; i++)
         if (m->params[i].linear && m->params[i].linear != &m->head)
             R1_TRY(pack_linear(m, m->params[i].linear, fits, err));
     for (int l = 0; l < m->cfg.n_layers && m->cfg.kv_rank; l++)
         R1_TRY(pack_latent(m, &m->layers[l].latent, err));
-    return pack_linear(m, &m->head, fits, err);
+    R1_TRY(pack_linear(m, &m->head, fits, err));
+    return m->lora ? r1_lora_pack(m, err) : R1_OK;
 }
 
 void r1_model_refresh(r1_model *m)
 {
     r1_assert(m->trainable);
-    r1_status s = pack_all(m, NULL);
+    r1_status s = m->lora ? r1_lora_pack(m, NULL) : pack_all(m, NULL);
     r1_assert(s == R1_OK);
 }
 
@@ -278,15 +282,49 @@ static r1_status open_files(r1_model *m, const char *path, bool allow_headless, 
     return m->files->gguf && m->files->gguf->headless ? R1_OK : find_rope_scaling(m, err);
 }
 
+/* A directory of adapters stands for its base with them. */
+static r1_status find_adapter(const char **path, const char **adapter, char *base, size_t size,
+                              r1_err *err)
+{
+    if (!r1_lora_is(*path))
+        return R1_OK;
+    if (*adapter)
+        return r1_fail(err, R1_EUNSUPPORTED,
+                       "%s: is an adapter itself; a model has one: merge it with `r1 convert`",
+                       *path);
+    *adapter = *path;
+    R1_TRY(r1_lora_base(*path, base, size, err));
+    *path = base;
+    return R1_OK;
+}
+
+static r1_status open_adapters(r1_model *m, const char *adapter, const r1_lora_options *lora,
+                               r1_err *err)
+{
+    if (adapter && lora)
+        return r1_fail(err, R1_EARG,
+                       "%s: is an adapter; without lora_r it is trained further, or merge it "
+                       "with `r1 convert`",
+                       adapter);
+    if (adapter)
+        return r1_err_prefix(err, r1_lora_load(m, adapter, err), "%s", adapter);
+    return lora ? r1_lora_create(m, lora, err) : R1_OK;
+}
+
 static r1_status open_model(r1_model *m, const char *path, const r1_model_options *o,
                             r1_err *err)
 {
+    char base[4096];
+    const char *adapter = o->adapter;
+    R1_TRY(find_adapter(&path, &adapter, base, sizeof base, err));
+    const bool masters = o->trainable && !adapter && !o->lora;
     R1_TRY(r1_backend_open("cpu", o->threads, &m->backend, err));
     m->trainable = o->trainable;
     m->compute = o->compute;
     R1_TRY(open_files(m, path, false, err));
     R1_TRY(r1_weights_check(m, err)); /* before memory is taken: a lying configuration */
-    R1_TRY(take_masters(m, !m->trainable, err));
+    R1_TRY(open_adapters(m, adapter, o->lora, err));
+    R1_TRY(take_masters(m, !masters, err));
     R1_TRY(take_frequencies(m, err));
     R1_TRY(r1_weights_bind(m, err));
     choose_dtypes(m, o->compute);
@@ -309,10 +347,19 @@ r1_status r1_model_open_with(const char *path, const r1_model_options *o, r1_mod
     return finish_open(m, open_model(m, path, o, err), out);
 }
 
-r1_status r1_model_open_files(const char *path, r1_model **out, r1_err *err)
+static r1_status open_merged(r1_model *m, const char *path, const char *adapter, r1_err *err)
+{
+    char base[4096];
+    R1_TRY(find_adapter(&path, &adapter, base, sizeof base, err));
+    R1_TRY(open_files(m, path, true, err));
+    return open_adapters(m, adapter, NULL, err);
+}
+
+r1_status r1_model_open_files(const char *path, const char *adapter, r1_model **out,
+                              r1_err *err)
 {
     r1_model *m = new_model();
-    return finish_open(m, open_files(m, path, true, err), out);
+    return finish_open(m, open_merged(m, path, adapter, err), out);
 }
 
 static void free_linear(r1_model *m, r1_linear *l)
@@ -343,6 +390,7 @@ void r1_model_close(r1_model *m)
             free_linear(m, m->params[i].linear);
     if (m->backend)
         free_linear(m, &m->head);
+    r1_lora_release(m);
     for (int i = 0; i < f->n_blocks; i++)
         r1_op_free(m->backend, f->block[i].p, f->block[i].bytes);
     r1_weights_release(m);
@@ -510,6 +558,8 @@ r1_status r1_model_save_head(const r1_model *m, const char *dir, r1_dtype dtype,
 r1_status r1_model_save(const r1_model *m, const char *dir, r1_dtype dtype, r1_err *err)
 {
     char tmp[4096];
+    if (m->lora)
+        return r1_lora_save(m, dir, err);
     r1_assert(dtype == R1_F32 || dtype == R1_BF16 || dtype == R1_F16);
     R1_TRY(r1_os_dir_begin(dir, tmp, sizeof tmp, err));
     r1_status s = r1_model_save_head(m, tmp, dtype, err);

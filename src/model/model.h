@@ -3,7 +3,8 @@
  * Weights come from a table of architectures (config keys, tensor names, shapes).  A model opened
  * for inference keeps the file mapped and its linear layers packed for the backend; a model
  * opened for training has F32 masters (`rows` of every parameter) and float packs of W and W^T,
- * refreshed after each update. */
+ * refreshed after each update.  With adapters (lora.h) only these are trained: everything else is
+ * as for inference, and a W^T is made of W when it is needed. */
 #ifndef R1_MODEL_H
 #define R1_MODEL_H
 
@@ -11,11 +12,21 @@
 #include "model/config.h"
 #include "model/tokenizer.h"
 
+/* What is trained beside a frozen weight (lora.h): y += (x A^T) (scale B)^T. */
+typedef struct {
+    r1_tensor a, b;               /* (r,K), (O,r) F32 masters */
+    r1_packed *down, *up;         /* A, scale B */
+    r1_packed *down_bwd, *up_bwd; /* their transposes; NULL unless training */
+} r1_adapter;
+typedef struct r1_lora r1_lora;
+typedef struct r1_lora_options r1_lora_options;
+
 /* One linear layer y = x W^T. */
 typedef struct {
-    r1_tensor rows; /* (O,K): the file's bytes, or the F32 master when training */
-    r1_packed *fwd; /* W for y = x W^T */
-    r1_packed *bwd; /* W^T for dx = dy W; NULL unless training */
+    r1_tensor rows;      /* (O,K): the file's bytes, or the F32 master when all is trained */
+    r1_packed *fwd;      /* W for y = x W^T */
+    r1_packed *bwd;      /* W^T for dx = dy W; NULL unless training */
+    r1_adapter *adapter; /* or NULL */
 } r1_linear;
 
 /* What heads make of a latent: of each head Dn rows for its keys, then Dv rows for its values. */
@@ -76,7 +87,10 @@ struct r1_model {
     r1_layer *layers;   /* [L] */
     r1_param *params;   /* [n_params], fixed order; a tied head is not listed */
     int n_params;
+    r1_param *trained; /* [n_trained] what training changes: params, or A and B of adapters */
+    int n_trained;
     bool trainable;
+    r1_lora *lora; /* adapters, or NULL */
     bool f32_masters_owned;
     struct r1_model_files *files; /* maps and buffers that the tensors point into */
 };
@@ -88,14 +102,19 @@ r1_status r1_model_resolve(const char *word, char *path, size_t size, r1_err *er
 typedef struct {
     int threads;
     r1_compute compute;
-    bool trainable; /* F32 masters, packs of W and W^T; compute AUTO means BF16 */
+    bool trainable; /* masters, packs of W and W^T; compute AUTO means BF16, of blocks F32 */
+    const char *adapter;         /* directory of adapters for it, or NULL */
+    const r1_lora_options *lora; /* new adapters for it, or NULL */
 } r1_model_options;
+/* path may be the directory of adapters, whose base is then opened with them. */
 r1_status r1_model_open_with(const char *path, const r1_model_options *o, r1_model **out,
                              r1_err *err);
 
 /* Only what the files say: configuration, tokenizer, parameters with their shapes.  Nothing can be
- * computed; weights.h reads them by rows.  The file may end before its weights. */
-r1_status r1_model_open_files(const char *path, r1_model **out, r1_err *err);
+ * computed; weights.h reads them by rows, and lora.h with what adapters add.  The file may end
+ * before its weights.  adapter: as above. */
+r1_status r1_model_open_files(const char *path, const char *adapter, r1_model **out,
+                              r1_err *err);
 
 /* A new trainable model with random weights (normal; embedding std embed_std, matrices
  * 1/sqrt(fan_in), output and down projections also 1/sqrt(2L)).  Takes over tok. */
@@ -114,11 +133,12 @@ void r1_model_initial(const r1_model *m, int i, float embed_std, uint64_t seed, 
  * 32 wide: R1_EUNSUPPORTED. */
 r1_status r1_model_set_kv(r1_model *m, r1_dtype t, r1_err *err);
 
-/* After an update of the masters: refill the packs of every linear layer. */
+/* After an update of the masters: refill the packs that are made of them. */
 void r1_model_refresh(r1_model *m);
 
 /* Save as a Hugging Face directory (config.json, generation_config.json, model.safetensors,
- * tokenizer files), atomically.  dtype F32, BF16 or F16. */
+ * tokenizer files), atomically.  dtype F32, BF16 or F16.  With adapters these alone are saved, as
+ * PEFT does, in F32. */
 r1_status r1_model_save(const r1_model *m, const char *dir, r1_dtype dtype, r1_err *err);
 
 /* The files of such a directory beside the weights, into one that exists. */

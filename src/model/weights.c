@@ -242,6 +242,8 @@ void r1_weights_list(r1_model *m)
             list_rows(m, LAYER, l, e);
     }
     list_rows(m, AFTER, -1, -1);
+    m->trained = m->params;
+    m->n_trained = m->n_params;
 }
 
 /* ---- Finding them in a file -------------------------------------------------------------- */

@@ -60,7 +60,7 @@ static r1_status measure(const r1_demo_options *o, const char *model, r1_eval_re
     r1_model *m;
     r1_engine *e;
     const r1_task *task = r1_task_find("countdown", err);
-    r1_model_options mo = {o->threads, R1_COMPUTE_F32, false};
+    const r1_model_options mo = {.threads = o->threads, .compute = R1_COMPUTE_F32};
     R1_TRY(r1_model_open_with(model, &mo, &m, err));
     r1_engine_options eo = r1_engine_default(m);
     eo.max_batch = 128;

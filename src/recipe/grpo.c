@@ -16,6 +16,7 @@
 #define AT(m) offsetof(r1_grpo_options, m)
 const r1_opt r1_grpo_rows[] = {
     R1_TRAIN_ROWS(r1_grpo_options, "grpo", "models/grpo", "100", "1e-6", "0.95", "0"),
+    R1_LORA_ROWS(r1_grpo_options),
     {"task", 0, R1_OPT_STR, AT(task), NULL, 0, 0, NULL, "NAME",
      "Questions of a built-in task."},
     {"difficulty", 0, R1_OPT_INT, AT(difficulty), "0", 0, 100, NULL, "N",
@@ -286,6 +287,7 @@ static void pack(grpo *g, int begin, int end)
 static void score_reference(grpo *g)
 {
     double start = r1_os_seconds();
+    r1_lora_switch(g->ref, g->ref == g->m);
     for (int i = 0; i < g->batches.n && g->ref; i++) {
         const r1_batch *b = &g->batches.batch[i];
         r1_rows rows = r1_batch_rows(b);
@@ -303,6 +305,7 @@ static void score_reference(grpo *g)
         }
         r1_mem_free(lp);
     }
+    r1_lora_switch(g->ref, false);
     g->seconds[REFERENCE] += r1_os_seconds() - start;
 }
 
@@ -734,14 +737,25 @@ static int max_rows(const grpo *g)
     return g->o->train.micro_tokens > longest ? g->o->train.micro_tokens : longest;
 }
 
+/* The reference is the model that the run began with; where adapters are new that is their base,
+ * which is here already. */
+static r1_status open_reference(grpo *g, r1_err *err)
+{
+    const r1_train_options *t = &g->o->train;
+    char path[4096];
+    if (t->lora.r) {
+        g->ref = g->m;
+        return R1_OK;
+    }
+    const r1_model_options mo = {.threads = t->threads, .compute = g->m->compute};
+    R1_TRY(r1_model_resolve(t->model, path, sizeof path, err));
+    return r1_model_open_with(path, &mo, &g->ref, err);
+}
+
 static r1_status open_models(grpo *g, r1_err *err)
 {
     const r1_train_options *t = &g->o->train;
-    r1_model_options mo = {t->threads, (r1_compute)t->compute, true};
-    char buffer[4200], path[4096];
-    R1_TRY(r1_model_resolve(r1_trainer_model_path(g->run, buffer, sizeof buffer), path,
-                            sizeof path, err));
-    R1_TRY(r1_model_open_with(path, &mo, &g->m, err));
+    R1_TRY(r1_trainer_open_model(g->run, &g->m, err));
     g->batches.rows = max_rows(g);
     R1_TRY(r1_trainer_open(g->m, t, g->batches.rows, &g->t, err));
     r1_engine_options eo = r1_engine_default(g->m);
@@ -749,10 +763,7 @@ static r1_status open_models(grpo *g, r1_err *err)
     R1_TRY(r1_engine_open(g->m, &eo, &g->engine, err));
     if (g->o->beta == 0)
         return R1_OK;
-    mo.trainable = false; /* the reference is the model that the run began with */
-    mo.compute = g->m->compute;
-    R1_TRY(r1_model_resolve(t->model, path, sizeof path, err));
-    R1_TRY(r1_model_open_with(path, &mo, &g->ref, err));
+    R1_TRY(open_reference(g, err));
     return r1_forward_open(g->ref, g->batches.rows, false, false, &g->ref_acts, err);
 }
 
@@ -778,7 +789,8 @@ static void close_all(grpo *g)
     r1_forward_close(g->ref_acts);
     r1_engine_close(g->engine);
     r1_trainer_close(g->t);
-    r1_model_close(g->ref);
+    if (g->ref != g->m)
+        r1_model_close(g->ref);
     r1_model_close(g->m);
     r1_data_close(g->data);
     r1_reward_close(g->rewards);

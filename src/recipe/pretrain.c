@@ -155,7 +155,9 @@ static r1_status new_tokenizer(const r1_pretrain_options *o, const r1_task *task
 static r1_status open_model(const r1_pretrain_options *o, const r1_run *run,
                             const r1_task *task, r1_model **out, r1_err *err)
 {
-    r1_model_options mo = {o->train.threads, (r1_compute)o->train.compute, true};
+    r1_model_options mo = {.threads = o->train.threads,
+                           .compute = (r1_compute)o->train.compute,
+                           .trainable = true};
     char buffer[4200], path[4096];
     const char *word = r1_trainer_model_path(run, buffer, sizeof buffer);
     if (word) {

@@ -14,6 +14,7 @@
 #define AT(m) offsetof(r1_sft_options, m)
 const r1_opt r1_sft_rows[] = {
     R1_TRAIN_ROWS(r1_sft_options, "sft", "models/sft", "100", "2e-5", "0.999", "0"),
+    R1_LORA_ROWS(r1_sft_options),
     {"data", 0, R1_OPT_STR, AT(data), NULL, 0, 0, NULL, "FILE",
      "JSON lines with \"messages\", \"prompt\" and \"completion\", or \"text\"."},
     {"batch_tokens", 0, R1_OPT_INT, AT(batch_tokens), "8192", 16, 1 << 24, NULL, "N",
@@ -172,11 +173,7 @@ static r1_status document(void *ud, int64_t position, r1_document *out, r1_err *
 static r1_status run_with(const r1_sft_options *o, r1_run *run, corpus *c, r1_model **m,
                           r1_err *err)
 {
-    r1_model_options mo = {o->train.threads, (r1_compute)o->train.compute, true};
-    char buffer[4200], path[4096];
-    R1_TRY(r1_model_resolve(r1_trainer_model_path(run, buffer, sizeof buffer), path,
-                            sizeof path, err));
-    R1_TRY(r1_model_open_with(path, &mo, m, err));
+    R1_TRY(r1_trainer_open_model(run, m, err));
     c->tok = (*m)->tok;
     R1_TRY(open_corpus(c, err));
     const r1_corpus docs = {c, document};

@@ -42,14 +42,14 @@ static bool must_recompute(const r1_model *m, const r1_train_options *o, int row
 static r1_status open_moments(r1_trainer *t, r1_err *err)
 {
     const r1_model *m = t->m;
-    for (int i = 0; i < m->n_params; i++)
-        t->bytes += 2 * (((size_t)r1_tensor_count(*m->params[i].rows) * 4 + 63) / 64 * 64);
+    for (int i = 0; i < m->n_trained; i++)
+        t->bytes += 2 * (((size_t)r1_tensor_count(*m->trained[i].rows) * 4 + 63) / 64 * 64);
     R1_TRY(r1_op_alloc(m->backend, t->bytes, &t->block, err));
-    t->moment1 = R1_NEW_N(r1_tensor, (size_t)m->n_params);
-    t->moment2 = R1_NEW_N(r1_tensor, (size_t)m->n_params);
+    t->moment1 = R1_NEW_N(r1_tensor, (size_t)m->n_trained);
+    t->moment2 = R1_NEW_N(r1_tensor, (size_t)m->n_trained);
     char *at = t->block;
-    for (int i = 0; i < m->n_params; i++) {
-        size_t bytes = ((size_t)r1_tensor_count(*m->params[i].rows) * 4 + 63) / 64 * 64;
+    for (int i = 0; i < m->n_trained; i++) {
+        size_t bytes = ((size_t)r1_tensor_count(*m->trained[i].rows) * 4 + 63) / 64 * 64;
         t->moment1[i] = t->moment2[i] = t->grads.grad[i];
         t->moment1[i].data = at;
         t->moment2[i].data = at + bytes;
@@ -104,7 +104,7 @@ r1_status r1_trainer_update(r1_trainer *t, double loss, double *grad_norm, r1_er
 {
     r1_model *m = t->m;
     double sum = 0;
-    for (int i = 0; i < m->n_params; i++)
+    for (int i = 0; i < m->n_trained; i++)
         sum += r1_op_sumsq(m->backend, t->grads.grad[i]);
     R1_TRY(r1_op_sync(m->backend, err));
     double norm = sqrt(sum);
@@ -123,9 +123,9 @@ r1_status r1_trainer_update(r1_trainer *t, double loss, double *grad_norm, r1_er
                   .eps = t->o->adam_epsilon,
                   .grad_scale = limit > 0 && norm > limit ? (float)(limit / norm) : 1,
                   .step = ++t->step};
-    for (int i = 0; i < m->n_params; i++) {
-        h.weight_decay = m->params[i].decay ? t->o->weight_decay : 0;
-        r1_op_adamw(m->backend, *m->params[i].rows, t->moment1[i], t->moment2[i],
+    for (int i = 0; i < m->n_trained; i++) {
+        h.weight_decay = m->trained[i].decay ? t->o->weight_decay : 0;
+        r1_op_adamw(m->backend, *m->trained[i].rows, t->moment1[i], t->moment2[i],
                     t->grads.grad[i], &h);
     }
     r1_model_refresh(m);
@@ -138,15 +138,15 @@ r1_status r1_trainer_update(r1_trainer *t, double loss, double *grad_norm, r1_er
 static r1_status save_moments(const r1_trainer *t, const char *dir, r1_err *err)
 {
     char path[4200];
-    const int n = t->m->n_params;
+    const int n = t->m->n_trained;
     snprintf(path, sizeof path, "%s/optimizer.safetensors", dir);
     r1_safetensors_entry *e = R1_NEW_N(r1_safetensors_entry, 2 * (size_t)n);
     r1_arena names;
     r1_arena_init(&names);
     for (int i = 0; i < n; i++) {
-        e[2 * i].name = r1_arena_printf(&names, "%s.exp_avg", t->m->params[i].name);
+        e[2 * i].name = r1_arena_printf(&names, "%s.exp_avg", t->m->trained[i].name);
         e[2 * i].t = t->moment1[i];
-        e[2 * i + 1].name = r1_arena_printf(&names, "%s.exp_avg_sq", t->m->params[i].name);
+        e[2 * i + 1].name = r1_arena_printf(&names, "%s.exp_avg_sq", t->m->trained[i].name);
         e[2 * i + 1].t = t->moment2[i];
     }
     r1_status s = r1_safetensors_write(path, e, 2 * (size_t)n, NULL, err);
@@ -217,8 +217,8 @@ r1_status r1_trainer_restore(const r1_run *run, r1_trainer *t, r1_err *err)
     r1_safetensors *f;
     R1_TRY(r1_safetensors_open(path, &f, err));
     r1_status s = R1_OK;
-    for (int i = 0; i < t->m->n_params && s == R1_OK; i++) {
-        const char *name = t->m->params[i].name;
+    for (int i = 0; i < t->m->n_trained && s == R1_OK; i++) {
+        const char *name = t->m->trained[i].name;
         s = restore_moment(f, name, "exp_avg", t->moment1[i], t->m->backend, err);
         if (s == R1_OK)
             s = restore_moment(f, name, "exp_avg_sq", t->moment2[i], t->m->backend, err);
@@ -279,7 +279,7 @@ static r1_status check_replaceable(const char *dir, r1_err *err)
     R1_TRY(r1_os_list_dir(dir, &names, &n, err));
     for (size_t i = 0; i < n; i++) {
         const char *end = strrchr(names[i], '.');
-        config |= !strcmp(names[i], "config.json");
+        config |= !strcmp(names[i], "config.json") || !strcmp(names[i], "adapter_config.json");
         weights |= end && !strcmp(end, ".safetensors");
         r1_mem_free(names[i]);
     }
@@ -327,6 +327,37 @@ const char *r1_trainer_model_path(const r1_run *run, char *buffer, size_t size)
         return run->o->model;
     snprintf(buffer, size, "%s/model", run->checkpoint);
     return buffer;
+}
+
+/* A checkpoint holds what is trained: it must be of the kind that the run asks for. */
+static r1_status check_adapters(const r1_run *run, const r1_model *m, r1_err *err)
+{
+    char path[4096];
+    const int r = run->o->lora.r, has = m->lora ? m->lora->r : 0;
+    if (r == has)
+        return R1_OK;
+    R1_TRY(r1_model_resolve(run->o->model, path, sizeof path, err));
+    if (r == 0 && has && r1_lora_is(path)) /* an adapter that is trained further */
+        return R1_OK;
+    return r1_fail(err, R1_EARG, "%s: was made with lora_r %d, not %d", run->checkpoint, has,
+                   r);
+}
+
+r1_status r1_trainer_open_model(const r1_run *run, r1_model **out, r1_err *err)
+{
+    const r1_train_options *o = run->o;
+    r1_lora_options lora = o->lora;
+    char buffer[4200], path[4096];
+    lora.seed = o->seed;
+    lora.base = o->model;
+    const r1_model_options mo = {.threads = o->threads,
+                                 .compute = (r1_compute)o->compute,
+                                 .trainable = true,
+                                 .lora = lora.r && !run->resumed ? &lora : NULL};
+    R1_TRY(r1_model_resolve(r1_trainer_model_path(run, buffer, sizeof buffer), path,
+                            sizeof path, err));
+    R1_TRY(r1_model_open_with(path, &mo, out, err));
+    return run->resumed ? check_adapters(run, *out, err) : R1_OK;
 }
 
 int64_t r1_trainer_position(const r1_run *run)

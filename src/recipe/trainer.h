@@ -9,6 +9,7 @@
 
 #include "base/opt.h"
 #include "model/backward.h"
+#include "model/lora.h"
 #include "recipe/batch.h"
 #include "store/store.h"
 
@@ -37,6 +38,8 @@ typedef struct {
     int save_steps;      /* steps between checkpoints; 0: only when interrupted */
     int threads;         /* 0: one per core */
     uint64_t seed;
+    r1_lora_options
+        lora; /* where r is not 0 only adapters are trained; base and seed are not set */
 } r1_train_options;
 
 /* The rows of these members for a struct T that has r1_train_options as its member `train`. */
@@ -153,6 +156,34 @@ typedef struct {
             "Seed of data, samples and new weights."                                        \
     }
 
+/* The rows of adapters for such a struct, of kinds of training that can have them. */
+#define R1_LORA_ROWS(T)                                                                      \
+    {.name = "lora_r",                                                                       \
+     .type = R1_OPT_INT,                                                                     \
+     .offset = offsetof(T, train.lora.r),                                                    \
+     .def = "0",                                                                             \
+     .max = 4096,                                                                            \
+     .arg = "N",                                                                             \
+     .help = "Train only adapters of this rank (LoRA), and save these; 0 = all weights."},   \
+        {.name = "lora_alpha",                                                               \
+         .type = R1_OPT_FLOAT,                                                               \
+         .offset = offsetof(T, train.lora.alpha),                                            \
+         .def = "16",                                                                        \
+         .min = 1e-6,                                                                        \
+         .max = 1e6,                                                                         \
+         .arg = "X",                                                                         \
+         .help = "Adapters count lora_alpha / lora_r times."},                               \
+        {.name = "lora_target_modules",                                                      \
+         .type = R1_OPT_STR,                                                                 \
+         .offset = offsetof(T, train.lora.targets),                                          \
+         .def = "all-linear",                                                                \
+         .arg = "LIST",                                                                      \
+         .help = "Which weights have adapters, such as q_proj,v_proj; or all-linear."},      \
+    {                                                                                        \
+        .name = "use_rslora", .type = R1_OPT_BOOL, .offset = offsetof(T, train.lora.rslora), \
+        .def = "false", .help = "Adapters count lora_alpha / sqrt(lora_r) times."            \
+    }
+
 /* Who is told about a run while it goes on; any member may be NULL. */
 typedef struct {
     void (*begin)(void *ud, int64_t run); /* the run's id in the store */
@@ -205,6 +236,8 @@ r1_status r1_trainer_begin(const char *kind, const char *config, const r1_train_
                            r1_run *run, r1_err *err);
 /* The MODEL to open: the checkpoint's when resuming. */
 const char *r1_trainer_model_path(const r1_run *run, char *buffer, size_t size);
+/* Open that, to be trained: whole, or adapters beside it. */
+r1_status r1_trainer_open_model(const r1_run *run, r1_model **out, r1_err *err);
 /* Moments and step of the checkpoint, when resuming. */
 r1_status r1_trainer_restore(const r1_run *run, r1_trainer *t, r1_err *err);
 /* Record a step; then a checkpoint if one is due or the user interrupted, which then returns

@@ -95,7 +95,7 @@ static void expect_same_config(const char *a, const char *b)
     const char *path[2] = {a, b};
     for (int i = 0; i < 2; i++) {
         r1_model *m;
-        assert_int_equal(r1_model_open_files(path[i], &m, NULL), R1_OK);
+        assert_int_equal(r1_model_open_files(path[i], NULL, &m, NULL), R1_OK);
         json_t *o =
             r1_config_to_json(&m->cfg, "", r1_tokenizer_bos(m->tok), r1_tokenizer_eos(m->tok));
         said[i] = json_dumps(o, JSON_SORT_KEYS);
@@ -175,7 +175,7 @@ static void tokenizers_go_along(void **state)
     size_t n[3] = {0, 0, 0};
     for (int i = 0; i < 3; i++) {
         r1_model *m;
-        assert_int_equal(r1_model_open_files(path[i], &m, NULL), R1_OK);
+        assert_int_equal(r1_model_open_files(path[i], NULL, &m, NULL), R1_OK);
         assert_int_equal(r1_tokenizer_encode(m->tok, words, sizeof words - 1, true, true,
                                              &ids[i], &n[i], NULL),
                          R1_OK);
