@@ -98,6 +98,11 @@ static const r1_opt rows[] = {
      .max = 512,
      .arg = "N",
      .help = "Completions that decode together; the results do not depend on it."},
+    {.name = "lora",
+     .type = R1_OPT_STR,
+     .offset = AT(lora),
+     .arg = "DIR",
+     .help = R1_CMD_LORA_HELP},
     {.name = "compute",
      .type = R1_OPT_ENUM,
      .offset = AT(compute),
@@ -409,6 +414,10 @@ static int dispatch(const options *v, const char *const *words, int n)
         return action(v, words, n);
     if (n == 0) {
         r1_fail(&err, R1_EARG, "eval: MODEL is missing");
+        return r1_cmd_usage(&err, "eval");
+    }
+    if (v->lora && (v->recorded || v->endpoint)) {
+        r1_fail(&err, R1_EARG, "--lora belongs to a model that is opened here");
         return r1_cmd_usage(&err, "eval");
     }
     if (v->recorded && v->endpoint) {

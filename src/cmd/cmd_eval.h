@@ -7,7 +7,7 @@
 
 typedef struct {
     /* What is measured, and how it is sampled. */
-    const char *task, *samples_out;
+    const char *task, *samples_out, *lora;
     int split, difficulty, limit, samples, max_tokens, threads, compute, batch;
     float temperature, top_p;
     uint64_t seed;

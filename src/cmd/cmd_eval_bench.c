@@ -183,7 +183,7 @@ static r1_status open_session(session *s, r1_err *err)
         snprintf(s->identity, sizeof s->identity, "%s %s", v->endpoint, s->model);
         return R1_OK;
     }
-    R1_TRY(r1_cmd_open_model(s->model, v->threads, v->compute, &s->m, err));
+    R1_TRY(r1_cmd_open_model(s->model, v->lora, v->threads, v->compute, &s->m, err));
     r1_measure_fingerprint(s->m, s->identity);
     r1_engine_options o = r1_engine_default(s->m);
     o.max_batch = v->batch;

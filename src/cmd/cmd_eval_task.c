@@ -145,7 +145,7 @@ typedef struct {
 
 static r1_status open_session(session *s, const options *v, const char *word, r1_err *err)
 {
-    R1_TRY(r1_cmd_open_model(word, v->threads, v->compute, &s->m, err));
+    R1_TRY(r1_cmd_open_model(word, v->lora, v->threads, v->compute, &s->m, err));
     r1_engine_options o = r1_engine_default(s->m);
     o.max_batch = v->batch;
     R1_TRY(r1_engine_open(s->m, &o, &s->e, err));

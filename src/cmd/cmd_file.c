@@ -11,7 +11,7 @@
 enum { PATH_SIZE = 4096, MEGABYTE = 1000000 };
 
 typedef struct {
-    const char *type, *tokenizer;
+    const char *type, *tokenizer, *lora;
     int shard, threads; /* shard: millions of bytes */
     uint64_t seed;
 } options;
@@ -22,6 +22,12 @@ typedef struct {
     {                                                                                \
         .name = "threads", .letter = 't', .type = R1_OPT_INT, .offset = AT(threads), \
         .def = "0", .max = 256, .arg = "N", .help = "Threads; 0 is one per core."    \
+    }
+
+#define LORA                                                                          \
+    {                                                                                 \
+        .name = "lora", .type = R1_OPT_STR, .offset = AT(lora), .arg = "DIR",         \
+        .help = "Merge these adapters into the model: a directory as PEFT writes it." \
     }
 
 static const r1_opt convert_rows[] = {
@@ -39,6 +45,7 @@ static const r1_opt convert_rows[] = {
      .max = 1000000,
      .arg = "MB",
      .help = "Size of one safetensors file at most, in millions of bytes."},
+    LORA,
     THREADS,
 };
 static const r1_opt quantize_rows[] = {
@@ -48,6 +55,7 @@ static const r1_opt quantize_rows[] = {
      .def = "Q4_K",
      .arg = "TYPE",
      .help = BLOCKS},
+    LORA,
     THREADS,
 };
 static const r1_opt create_rows[] = {
@@ -119,6 +127,7 @@ static r1_convert_options begin(const options *v, const r1_convert_type *type, m
     r1_os_interrupt_catch();
     return (r1_convert_options){.type = type,
                                 .threads = v->threads,
+                                .adapter = v->lora,
                                 .shard = (uint64_t)v->shard * MEGABYTE,
                                 .progress = on_progress,
                                 .ud = t};

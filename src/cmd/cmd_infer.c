@@ -30,12 +30,14 @@ bool r1_cmd_model_word(const char *command, r1_opts *o, int n_words, int *code)
     return false;
 }
 
-r1_status r1_cmd_open_model(const char *word, int threads, int compute, r1_model **out,
-                            r1_err *err)
+r1_status r1_cmd_open_model(const char *word, const char *lora, int threads, int compute,
+                            r1_model **out, r1_err *err)
 {
     char path[PATH_SIZE];
+    const r1_model_options o = {
+        .threads = threads, .compute = (r1_compute)compute, .adapter = lora};
     R1_TRY(r1_model_resolve(word, path, sizeof path, err));
-    return r1_model_open(path, threads, (r1_compute)compute, out, err);
+    return r1_model_open_with(path, &o, out, err);
 }
 
 r1_dtype r1_cmd_kv_dtype(int kv)
@@ -93,6 +95,7 @@ r1_status r1_cmd_parse_ids(const char *text, const char *subject, int32_t **ids,
 
 typedef struct {
     const char *ids, *ids_file, *prompt;
+    const char *lora;
     int threads, compute;
     bool json;
 } logprob_options;
@@ -115,6 +118,11 @@ static const r1_opt logprob_rows[] = {
      .offset = AT(prompt),
      .arg = "TEXT",
      .help = "Score a text instead, with the BOS that its tokenizer asks for."},
+    {.name = "lora",
+     .type = R1_OPT_STR,
+     .offset = AT(lora),
+     .arg = "DIR",
+     .help = R1_CMD_LORA_HELP},
     {.name = "compute",
      .type = R1_OPT_ENUM,
      .offset = AT(compute),
@@ -203,7 +211,7 @@ int r1_cmd_logprob(int argc, char **argv)
     int32_t *ids = NULL;
     float *lp = NULL;
     size_t n = 0;
-    r1_status status = r1_cmd_open_model(words[0], v.threads, v.compute, &m, &err);
+    r1_status status = r1_cmd_open_model(words[0], v.lora, v.threads, v.compute, &m, &err);
     if (status == R1_OK)
         status = logprob_ids(&v, m, &ids, &n, &err);
     if (status == R1_OK) {
@@ -229,6 +237,7 @@ enum {
 };
 
 typedef struct {
+    const char *lora;
     int prompt, tokens, context, threads, repeats, compute, kv, speculate;
     r1_opt_ints batch;
     bool json;
@@ -302,6 +311,11 @@ static const r1_opt bench_rows[] = {
      .max = 256,
      .arg = "N",
      .help = "Threads; 0 is one per core."},
+    {.name = "lora",
+     .type = R1_OPT_STR,
+     .offset = AT(lora),
+     .arg = "DIR",
+     .help = R1_CMD_LORA_HELP},
     {.name = "compute",
      .type = R1_OPT_ENUM,
      .offset = AT(compute),
@@ -425,7 +439,7 @@ static r1_status bench_open(bench *b, const char *model, r1_err *err)
 {
     const bench_options *v = b->v;
     double start = r1_os_seconds();
-    R1_TRY(r1_cmd_open_model(model, v->threads, v->compute, &b->m, err));
+    R1_TRY(r1_cmd_open_model(model, v->lora, v->threads, v->compute, &b->m, err));
     R1_TRY(r1_cmd_set_kv(b->m, v->kv, err));
     r1_engine_options o = r1_engine_default(b->m);
     R1_TRY(bench_rows_needed(b, &o.max_batch, &o.kv_rows, err));

@@ -18,9 +18,10 @@ extern const char *const r1_cmd_kv_names[];        /* for r1_cmd_set_kv */
 /* Whether there is a MODEL word.  If not, that is told, *code set and o released. */
 bool r1_cmd_model_word(const char *command, r1_opts *o, int n_words, int *code);
 
-/* Open what a MODEL word means. */
-r1_status r1_cmd_open_model(const char *word, int threads, int compute, r1_model **out,
-                            r1_err *err);
+/* Open what a MODEL word means; lora: the directory of adapters for it, or NULL. */
+r1_status r1_cmd_open_model(const char *word, const char *lora, int threads, int compute,
+                            r1_model **out, r1_err *err);
+#define R1_CMD_LORA_HELP "Adapters for the model: a directory as PEFT or `r1 sft` writes it."
 
 /* Decimal ids between commas, blanks, newlines or brackets; *ids is to be r1_mem_free'd. */
 r1_status r1_cmd_parse_ids(const char *text, const char *subject, int32_t **ids, size_t *n,

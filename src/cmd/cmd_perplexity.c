@@ -8,6 +8,7 @@
 #include "recipe/eval.h"
 
 typedef struct {
+    const char *lora;
     int window, threads, compute;
     bool json;
 } options;
@@ -24,6 +25,11 @@ static const r1_opt rows[] = {
      .arg = "N",
      .help = "The text is scored in pieces of N tokens, each on its own; a model's context, if "
              "shorter, is the limit."},
+    {.name = "lora",
+     .type = R1_OPT_STR,
+     .offset = AT(lora),
+     .arg = "DIR",
+     .help = R1_CMD_LORA_HELP},
     {.name = "compute",
      .type = R1_OPT_ENUM,
      .offset = AT(compute),
@@ -122,7 +128,7 @@ int r1_cmd_perplexity(int argc, char **argv)
         return r1_cmd_usage(&err, "perplexity");
     }
     r1_model *m = NULL;
-    r1_status status = r1_cmd_open_model(words[0], v.threads, v.compute, &m, &err);
+    r1_status status = r1_cmd_open_model(words[0], v.lora, v.threads, v.compute, &m, &err);
     if (status == R1_OK)
         status = measure(&v, m, words[1], &err);
     r1_model_close(m);

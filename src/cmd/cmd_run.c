@@ -153,6 +153,11 @@ static const r1_opt run_rows[] = {
      .max = 256,
      .arg = "N",
      .help = "Threads; 0 is one per core."},
+    {.name = "lora",
+     .type = R1_OPT_STR,
+     .offset = AT(lora),
+     .arg = "DIR",
+     .help = R1_CMD_LORA_HELP},
     {.name = "compute",
      .type = R1_OPT_ENUM,
      .offset = AT(compute),
@@ -482,7 +487,7 @@ static r1_status run_check(const r1_run_options *v, bool interactive, r1_err *er
 static r1_status run_open(r1_run_session *s, const char *word, r1_err *err)
 {
     const r1_run_options *v = s->v;
-    R1_TRY(r1_cmd_open_model(word, v->threads, v->compute, &s->m, err));
+    R1_TRY(r1_cmd_open_model(word, v->lora, v->threads, v->compute, &s->m, err));
     if (v->ctx > s->m->cfg.context)
         return r1_fail(err, R1_EARG, "--ctx %d: the model's context is %d tokens", v->ctx,
                        s->m->cfg.context);

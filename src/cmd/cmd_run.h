@@ -8,7 +8,7 @@
 typedef struct {
     r1_sampling sampling;
     r1_opt_strs stop;
-    const char *prompt, *system;
+    const char *prompt, *system, *lora;
     int samples, threads, compute, ctx, kv, speculate;
     bool greedy, raw, json, think, fold, markdown, history;
 } r1_run_options;

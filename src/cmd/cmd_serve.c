@@ -14,6 +14,7 @@ enum { MODELS = 64, KEYS = 1024, KEY_FILE = 1 << 20 };
 
 typedef struct {
     const char *host, *key_file, *tls_cert, *tls_key, *cors, *cache_dir, *store;
+    const char *lora;
     int port, threads, compute, kv, ctx, slots, queue, cache_tokens, cache_size, memory;
     int think_budget;
     int connections, max_body;
@@ -147,6 +148,11 @@ static const r1_opt serve_rows[] = {
      .max = 256,
      .arg = "N",
      .help = "Threads of a model; 0 is one per core."},
+    {.name = "lora",
+     .type = R1_OPT_STR,
+     .offset = AT(lora),
+     .arg = "DIR",
+     .help = R1_CMD_LORA_HELP},
     {.name = "compute",
      .type = R1_OPT_ENUM,
      .offset = AT(compute),
@@ -255,6 +261,7 @@ static void fill(r1_server_options *o, const serve_options *v, const files *f,
                                         .n_words = n_words,
                                         .threads = v->threads,
                                         .compute = (r1_compute)v->compute,
+                                        .adapter = v->lora,
                                         .kv = v->kv ? r1_cmd_kv_dtype(v->kv) : R1_F32,
                                         .kv_given = v->kv > 0,
                                         .context = v->ctx,
@@ -321,6 +328,11 @@ int r1_cmd_serve(int argc, char **argv)
     r1_opts_init(&o, serve_rows, R1_CMD_COUNT(serve_rows), &v, sizeof v);
     if (!r1_cmd_options("serve", &o, argc, argv, words, MODELS, &n_words, &code))
         return code;
+    if (v.lora && n_words != 1) {
+        r1_fail(&err, R1_EARG, "--lora belongs to one MODEL");
+        r1_opts_release(&o);
+        return r1_cmd_usage(&err, "serve");
+    }
     if (!v.tls_cert != !v.tls_key) {
         r1_fail(&err, R1_EARG, "--tls-cert and --tls-key belong together");
         r1_opts_release(&o);

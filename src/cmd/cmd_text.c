@@ -5,6 +5,7 @@
 #include "base/os.h"
 #include "cmd/cmd_infer.h"
 #include "model/chat.h"
+#include "model/lora.h"
 
 #define PATH_SIZE 4096
 
@@ -16,6 +17,11 @@ static r1_status open_tokenizer(const char *word, r1_gguf **g, r1_tokenizer **ou
     char path[PATH_SIZE];
     *g = NULL;
     R1_TRY(r1_model_resolve(word, path, sizeof path, err));
+    if (r1_lora_is(path)) {
+        char base[PATH_SIZE];
+        R1_TRY(r1_lora_base(path, base, sizeof base, err));
+        memcpy(path, base, sizeof path);
+    }
     if (r1_os_is_dir(path))
         return r1_tokenizer_open_dir(path, out, err);
     R1_TRY(r1_gguf_open(path, true, g, err));

@@ -11,7 +11,7 @@
 /* clang-format off */
 #define OPS(X)                                                                                 \
     X(pack) X(gather) X(matmul) X(rmsnorm) X(rope) X(keep) X(attend) X(swiglu) X(add)          \
-    X(matmul_each) X(convert) X(scale) X(route) X(mix) X(route_bwd) X(mix_bwd)                          \
+    X(matmul_each) X(convert) X(scale) X(route) X(mix) X(route_bwd) X(mix_bwd)                 \
     X(logprob) X(gather_bwd) X(matmul_dw) X(rmsnorm_bwd) X(attend_bwd) X(swiglu_bwd)           \
     X(add_bwd) X(logprob_bwd) X(sumsq) X(adamw) X(zero)
 /* clang-format on */

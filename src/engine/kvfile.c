@@ -11,6 +11,7 @@
 #include <zlib.h>
 
 #include "base/os.h"
+#include "model/lora.h"
 
 enum {
     VERSION = 1,
@@ -70,6 +71,9 @@ static uint64_t fingerprint(const r1_model *m)
     for (int i = 0; i < m->n_params; i++)
         h = feed_tensor(feed(h, m->params[i].name, sizeof m->params[i].name),
                         m->params[i].rows);
+    for (int i = 0; m->lora && i < 2 * m->lora->n; i++)
+        h = feed_tensor(feed(h, &m->lora->scale, sizeof m->lora->scale),
+                        m->lora->params[i].rows);
     free(text);
     json_decref(config);
     return h;

@@ -93,7 +93,8 @@ r1_acts_bwd r1_forward_bwd_rows(const r1_acts_bwd *s, int64_t n, int max_rows);
 /* Rows of logits at a time, for calls of up to max_rows. */
 int r1_forward_chunk(const r1_model *m, int max_rows);
 
-/* y[j] = x (N,K) through linear layers with the same inputs, adapters included; low: the layer's. */
+/* y[j] = x (N,K) through linear layers with the same inputs, adapters included; low: the
+ * layer's. */
 enum { R1_LINEAR_MANY = 3 };
 void r1_forward_linear(r1_model *m, const r1_tensor *y, r1_tensor x, r1_linear *const *w, int n,
                        r1_tensor low);

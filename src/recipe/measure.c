@@ -11,6 +11,7 @@
 #include "base/os.h"
 #include "base/pool.h"
 #include "model/chat.h"
+#include "model/lora.h"
 #include "recipe/eval.h"
 #include "recipe/score.h"
 
@@ -647,8 +648,13 @@ r1_status r1_measure_engine(r1_measure *m, r1_engine *e, r1_model *model,
 void r1_measure_fingerprint(const r1_model *model, char *out)
 {
     uint64_t h = 0xCBF29CE484222325u; /* FNV-1a */
-    for (int i = 0; i < model->n_params; i++) {
-        const r1_param *p = &model->params[i];
+    const r1_lora *lora = model->lora;
+    if (lora)
+        for (size_t j = 0; j < sizeof lora->scale; j++)
+            h = (h ^ ((const uint8_t *)&lora->scale)[j]) * 0x100000001B3u;
+    for (int i = 0; i < model->n_params + (lora ? 2 * lora->n : 0); i++) {
+        const r1_param *p =
+            i < model->n_params ? &model->params[i] : &lora->params[i - model->n_params];
         const r1_tensor *t = p->rows;
         size_t size = t && t->data ? r1_tensor_bytes(t->dtype, t->shape[t->rank - 1]) : 0;
         const uint8_t *first = size ? t->data : NULL;

@@ -12,6 +12,7 @@
 
 #include "base/os.h"
 #include "model/cache.h"
+#include "model/lora.h"
 
 enum {
     MODELS_MOST = 1024,
@@ -129,9 +130,11 @@ static uint64_t file_bytes(const char *path)
 /* What the weights of a model will take, about. */
 static uint64_t weight_bytes(const char *path)
 {
-    char **names, part[4400];
+    char **names, part[4400], base[4096];
     size_t n;
     uint64_t sum = 0;
+    if (r1_lora_is(path) && r1_lora_base(path, base, sizeof base, NULL) == R1_OK)
+        sum += weight_bytes(base);
     if (!r1_os_is_dir(path))
         return file_bytes(path);
     if (r1_os_list_dir(path, &names, &n, NULL) != R1_OK)
@@ -150,7 +153,8 @@ static uint64_t weight_bytes(const char *path)
 static r1_status open_model(const r1_roster_options *o, const char *path, r1_hosted *h,
                             r1_err *err)
 {
-    r1_model_options how = {.threads = o->threads, .compute = o->compute};
+    r1_model_options how = {
+        .threads = o->threads, .compute = o->compute, .adapter = o->adapter};
     R1_TRY(r1_model_open_with(path, &how, &h->m, err));
     if (o->context > 0 && o->context < h->m->cfg.context)
         h->m->cfg.context = o->context; /* the engine takes its limits from here */

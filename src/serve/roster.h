@@ -17,7 +17,8 @@ typedef struct {
     int n_words;
     int threads; /* of a model; 0 = one per core */
     r1_compute compute;
-    r1_dtype kv; /* of keys and values */
+    const char *adapter; /* directory of adapters for the models, or NULL */
+    r1_dtype kv;         /* of keys and values */
     bool kv_given;
     int context; /* tokens, at most the model's; 0 = the model's */
     r1_engine_options engine;
