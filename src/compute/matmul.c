@@ -30,6 +30,11 @@ static kernels kernels_of(r1_isa isa)
     return (kernels){&r1_matmul_kernels_scalar, &r1_block_kernels_scalar};
 }
 
+static size_t element_bytes(r1_dtype t)
+{
+    return (size_t)r1_tensor_traits(t)->bytes;
+}
+
 static bool is_block(r1_dtype t)
 {
     return r1_tensor_traits(t)->block > 1;
@@ -259,7 +264,7 @@ static void convert_rows(void *ud, int thread, int64_t begin, int64_t end)
     (void)thread;
     input_job *j = ud;
     const int64_t k = j->x.shape[1];
-    const size_t size = (size_t)r1_tensor_traits(j->x.dtype)->bytes;
+    const size_t size = element_bytes(j->x.dtype);
     for (int64_t i = begin; i < end; i++)
         j->k.floats->convert((char *)(uintptr_t)j->in.x +
                                  (size_t)(i * j->depth * r1_tensor_traits(j->to)->bytes),
@@ -272,7 +277,7 @@ static void quantize_groups(void *ud, int thread, int64_t begin, int64_t end)
     (void)thread;
     input_job *j = ud;
     const int64_t k = j->x.shape[1];
-    const size_t size = (size_t)r1_tensor_traits(j->x.dtype)->bytes;
+    const size_t size = element_bytes(j->x.dtype);
     for (int64_t g = begin; g < end; g++) {
         const int64_t row = g * R1_TILE_ROWS, left = j->x.shape[0] - row;
         j->k.blocks->quantize((const char *)j->x.data + (size_t)(row * j->x.stride0) * size,
@@ -353,8 +358,8 @@ typedef struct {
     int n;
     int64_t rows, tile; /* rows, and how many of them a unit takes */
     int64_t group;      /* panels a unit takes */
-    bool add;
-    uint8_t *lent; /* (threads,lent_bytes): where the panels of a lent weight are made */
+    bool add, turned;   /* turned: the inputs are, see matmul.h */
+    uint8_t *lent;      /* (threads,lent_bytes): where the panels of a lent weight are made */
     size_t lent_bytes;
 } tile_job;
 
@@ -385,10 +390,12 @@ static void fetch_output(char *y, size_t stride, int rows, size_t bytes)
 static void run_panels(const tile_job *j, int thread, int i, int64_t panel, int64_t last,
                        int64_t row, int64_t end)
 {
-    _Alignas(64) float c[R1_TILE_ROWS * R1_TILE_PANELS * R1_PANEL];
+    _Alignas(64) float c[R1_TILE_FLOATS];
     const r1_packed *w = j->w[i];
     const bool block = is_block(w->dtype);
-    const r1_matmul_tile_fn tile = (block ? j->k.blocks->tile : j->k.floats->tile)[w->dtype];
+    const r1_matmul_tile_fn tile = (block       ? j->k.blocks->tile
+                                    : j->turned ? j->k.floats->turned
+                                                : j->k.floats->tile)[w->dtype];
     const int max_rows = block ? j->k.blocks->max_rows : j->k.floats->max_rows;
     const int max_panels = block ? j->k.blocks->max_panels : j->k.floats->max_panels;
     const r1_tensor *y = &j->y[i];
@@ -441,7 +448,11 @@ static void run_units(void *ud, int thread, int64_t begin, int64_t end)
 static void run_job(r1_pool *pool, tile_job *j)
 {
     const int64_t threads = r1_pool_threads(pool), enough = 16 * threads;
-    j->group = j->rows <= FEW_ROWS ? 2 : R1_TILE_PANELS;
+    bool block = false;
+    for (int i = 0; i < j->n; i++)
+        block |= is_block(j->w[i]->dtype);
+    const int64_t step = block ? R1_TILE_ROWS : j->k.floats->max_rows;
+    j->group = j->rows <= FEW_ROWS ? 2 : block ? R1_TILE_PANELS : j->k.floats->max_panels;
     for (int i = 0; i < j->n; i++)
         j->first[i + 1] = j->first[i] + (j->w[i]->panels + j->group - 1) / j->group;
     const int64_t across = j->first[j->n], least = (j->rows + MAX_TILE - 1) / MAX_TILE,
@@ -450,7 +461,7 @@ static void run_job(r1_pool *pool, tile_job *j)
     tiles = tiles > most ? most : tiles;
     tiles = tiles < least ? least : tiles;
     j->tile = (j->rows + tiles - 1) / tiles;
-    j->tile = (j->tile + R1_TILE_ROWS - 1) / R1_TILE_ROWS * R1_TILE_ROWS;
+    j->tile = (j->tile + step - 1) / step * step;
     const int64_t units = (j->rows + j->tile - 1) / j->tile * across;
     int64_t chunks = units / (6 * threads); /* a thread */
     chunks = threads * (chunks < 1 ? 1 : chunks > 8 ? 8 : chunks);
@@ -546,101 +557,71 @@ void r1_matmul_run(r1_pool *pool, r1_isa isa, r1_matmul_scratch *s, const r1_ten
 typedef struct {
     kernels k;
     r1_tensor from; /* (N,M) */
-    r1_packed *panels;
-    void *rows; /* (M,depth) F32 or BF16 */
-    r1_dtype to;
-    int64_t depth;
+    uint8_t *to;    /* groups of `lanes` columns, `bytes` each */
+    size_t bytes;
+    r1_dtype t;
+    int lanes;
 } turn_job;
 
-static float element(r1_tensor t, int64_t i)
+/* Groups [begin,end) of columns: rows by rows, to use a line of memory while it is near. */
+static void turn_groups(void *ud, int thread, int64_t begin, int64_t end)
 {
-    return t.dtype == R1_F32 ? ((const float *)t.data)[i]
-                             : r1_bf16_to_f32(((const uint16_t *)t.data)[i]);
-}
-
-/* Columns [16 begin, 16 end) of from (N,M) as rows of its transpose. */
-static void turn_columns(void *ud, int thread, int64_t begin, int64_t end)
-{
+    enum { AT_ONCE = 128 };
     (void)thread;
     const turn_job *j = ud;
     const int64_t n = j->from.shape[0], m = j->from.shape[1];
-    int64_t last = end * R1_PANEL < m ? end * R1_PANEL : m;
-    for (int64_t c0 = begin * R1_PANEL; c0 < last; c0 += R1_PANEL) {
-        int64_t c1 = c0 + R1_PANEL < last ? c0 + R1_PANEL : last;
-        for (int64_t i0 = 0; i0 < n; i0 += 64) { /* a block that the first-level cache holds */
-            int64_t i1 = i0 + 64 < n ? i0 + 64 : n;
-            for (int64_t c = c0; c < c1; c++)
-                for (int64_t i = i0; i < i1; i++) {
-                    float v = element(j->from, i * j->from.stride0 + c);
-                    if (j->to == R1_F32)
-                        ((float *)j->rows)[c * j->depth + i] = v;
-                    else
-                        ((uint16_t *)j->rows)[c * j->depth + i] = r1_bf16_from_f32(v);
-                }
+    const size_t size = element_bytes(j->from.dtype);
+    for (int64_t i = 0; i < n; i += AT_ONCE)
+        for (int64_t g = begin; g < end; g++) {
+            const int64_t c = g * j->lanes, cols = m - c < j->lanes ? m - c : j->lanes;
+            const char *from =
+                (const char *)j->from.data + (size_t)(i * j->from.stride0 + c) * size;
+            uint8_t *to =
+                j->to + (size_t)g * j->bytes + (size_t)(i * j->lanes) * element_bytes(j->t);
+            j->k.floats->turn(to, j->t, j->lanes, from, j->from.dtype, j->from.stride0,
+                              n - i < AT_ONCE ? n - i : AT_ONCE, (int)cols);
         }
-    }
 }
 
-/* The panels of from^T: outputs are from's columns, inputs its rows. */
-static void turn_panels(void *ud, int thread, int64_t begin, int64_t end)
+/* The columns of `from` in groups of `lanes`, as dtype t. */
+static uint8_t *turn_all(r1_pool *pool, kernels k, r1_matmul_scratch *s, int slot,
+                         r1_tensor from, r1_dtype t, int lanes)
 {
-    (void)thread;
-    const turn_job *j = ud;
-    const int64_t n = j->from.shape[0], m = j->from.shape[1], stride = j->from.stride0;
-    const size_t size = j->from.dtype == R1_F32 ? 4 : 2;
-    for (int64_t p = begin; p < end; p++) {
-        uint8_t *at = j->panels->data + (size_t)p * j->panels->panel_bytes;
-        int64_t c = p * R1_PANEL, lanes = m - c < R1_PANEL ? m - c : R1_PANEL;
-        const char *from = (const char *)j->from.data + (size_t)c * size;
-        if (j->panels->dtype == R1_F32) {
-            for (int64_t i = 0; i < n; i++)
-                j->k.floats->convert((float *)(void *)at + i * R1_PANEL, R1_F32,
-                                     from + (size_t)(i * stride) * size, j->from.dtype, lanes);
-            continue;
-        }
-        uint16_t row[2][R1_PANEL];
-        for (int64_t i = 0; i < n; i += 2) {
-            memset(row, 0, sizeof row);
-            for (int64_t k = 0; k < 2 && i + k < n; k++)
-                j->k.floats->convert(row[k], R1_BF16, from + (size_t)((i + k) * stride) * size,
-                                     j->from.dtype, lanes);
-            uint16_t *to = (uint16_t *)(void *)at + i * R1_PANEL;
-            for (int l = 0; l < R1_PANEL; l++) {
-                to[2 * l] = row[0][l];
-                to[2 * l + 1] = row[1][l];
-            }
-        }
-    }
+    enum { BAND = 32 }; /* columns that a thread takes at a time: a line of BF16 */
+    const int64_t n = from.shape[0], depth = t == R1_BF16 ? (n + 1) / 2 * 2 : n;
+    const int64_t groups = (from.shape[1] + lanes - 1) / lanes;
+    turn_job j = {.k = k, .from = from, .t = t, .lanes = lanes};
+    j.bytes = (size_t)(depth * lanes) * element_bytes(t);
+    j.to = grow(s, slot, (size_t)groups * j.bytes);
+    r1_pool_for(pool, groups, (BAND + lanes - 1) / lanes, turn_groups, &j);
+    return j.to;
 }
 
 void r1_matmul_dw(r1_pool *pool, r1_isa isa, r1_matmul_scratch *s, r1_tensor dw, r1_tensor dy,
                   r1_tensor x)
 {
+    enum { AT_ONCE = 1024 }; /* rows: so many that three panels of them stay near */
     const kernels k = kernels_of(isa);
     const bool narrow = k.floats->wants_bf16 && dy.dtype == R1_BF16 && x.dtype == R1_BF16;
-    const int64_t n = x.shape[0], outputs = dy.shape[1], inputs = x.shape[1];
-    const int64_t depth = narrow ? (n + 1) / 2 * 2 : n;
-    const r1_dtype to = narrow ? R1_BF16 : R1_F32;
-    const size_t size = narrow ? 2 : 4;
-    r1_packed panels = {.dtype = to, .outputs = inputs, .inputs = n, .depth = depth};
-    panels.panels = (inputs + R1_PANEL - 1) / R1_PANEL;
-    panels.panel_bytes = (size_t)depth * R1_PANEL * size;
-    panels.data = grow(s, 0, (size_t)panels.panels * panels.panel_bytes);
-    turn_job x_job = {.k = k, .from = x, .panels = &panels};
-    r1_pool_for(pool, panels.panels, 1, turn_panels, &x_job);
-
-    turn_job dy_job = {.k = k, .from = dy, .to = to, .depth = depth};
-    dy_job.rows = grow(s, 1, (size_t)(outputs * depth) * size);
-    if (depth != n) {
-        uint16_t *rows = dy_job.rows;
-        for (int64_t o = 0; o < outputs; o++)
-            rows[o * depth + n] = 0;
+    const r1_dtype t = narrow ? R1_BF16 : R1_F32;
+    for (int64_t i = 0; i < x.shape[0]; i += AT_ONCE) {
+        const int64_t n = x.shape[0] - i < AT_ONCE ? x.shape[0] - i : AT_ONCE;
+        const int64_t depth = narrow ? (n + 1) / 2 * 2 : n;
+        r1_packed panels = {.dtype = t, .outputs = x.shape[1], .inputs = n, .depth = depth};
+        panels.panels = (panels.outputs + R1_PANEL - 1) / R1_PANEL;
+        panels.panel_bytes = panel_bytes(t, depth);
+        panels.data = turn_all(pool, k, s, 0, r1_tensor_rows(x, i, n), t, R1_PANEL);
+        r1_packed *w = &panels;
+        r1_matmul_in in = {.stride = depth};
+        in.x = turn_all(pool, k, s, 1, r1_tensor_rows(dy, i, n), t, k.floats->max_rows);
+        tile_job j = {.k = k,
+                      .y = &dw,
+                      .w = &w,
+                      .n = 1,
+                      .rows = dy.shape[1],
+                      .add = true,
+                      .turned = true};
+        j.in[0] = &in;
+        run_job(pool, &j);
     }
-    r1_pool_for(pool, (outputs + R1_PANEL - 1) / R1_PANEL, 4, turn_columns, &dy_job);
-
-    r1_packed *w = &panels;
-    r1_matmul_in in = {.x = dy_job.rows, .stride = depth};
-    tile_job j = {.k = k, .y = &dw, .w = &w, .n = 1, .rows = outputs, .add = true};
-    j.in[0] = &in;
-    run_job(pool, &j);
 }

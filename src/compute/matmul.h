@@ -48,13 +48,15 @@ void r1_matmul_scratch_release(r1_matmul_scratch *s);
 /* See backend.h, matmul. */
 void r1_matmul_run(r1_pool *pool, r1_isa isa, r1_matmul_scratch *s, const r1_tensor *y,
                    r1_tensor x, r1_packed *const *w, int n, unsigned flags);
-/* dw (O,K) F32 += dy (N,O)^T x (N,K): the same kernel over dy^T and packed x^T. */
+/* dw (O,K) F32 += dy (N,O)^T x (N,K): the same tiles over dy and x turned, some rows at a time. */
 void r1_matmul_dw(r1_pool *pool, r1_isa isa, r1_matmul_scratch *s, r1_tensor dw, r1_tensor dy,
                   r1_tensor x);
 
 /* ---- The kernels, one table an instruction set ------------------------------------------- */
 
-enum { R1_TILE_ROWS = 6, R1_TILE_PANELS = 4 }; /* the largest of any instruction set */
+/* The largest tiles of any instruction set: for blocks 6 rows and 4 panels, for floats as many
+ * numbers otherwise divided. */
+enum { R1_TILE_ROWS = 6, R1_TILE_PANELS = 4, R1_TILE_FLOATS = 6 * 4 * R1_PANEL };
 
 /* Inputs for blocks, in groups of 6 rows, so that a tile's rows lie together. */
 typedef struct {
@@ -90,6 +92,13 @@ typedef struct {
     int max_rows, max_panels; /* of a tile; fewer rows are possible, and one panel */
     bool wants_bf16;          /* BF16 weights take BF16 inputs (else F32 of the same values) */
     r1_matmul_tile_fn tile[R1_DTYPE_COUNT]; /* by weight dtype; NULL = cannot */
+    /* The same for rows that are turned, in groups of max_rows: a group is [K][max_rows] F32 or
+     * [K/2][max_rows][2] BF16, as panels are; stride is K, row the first of a group. */
+    r1_matmul_tile_fn turned[R1_DTYPE_COUNT];
+    /* Columns [0,cols) of from (n,*) as such a group of `lanes` rows, or as a panel: lanes 16.
+     * t BF16: from BF16 as well; the rest of the lanes is 0. */
+    void (*turn)(void *to, r1_dtype t, int lanes, const void *from, r1_dtype tf, int64_t stride,
+                 int64_t n, int cols);
     /* y (nr,cols) = or += c (nr,*); strides in elements; t the dtype of y. */
     void (*store)(void *y, r1_dtype t, int64_t y_stride, const float *c, int64_t c_stride,
                   int nr, int64_t cols, bool add);
