@@ -3,10 +3,14 @@
 
     python3 tools/bench_peers.py table  MODEL              # inference, into docs/performance.md
     python3 tools/bench_peers.py llama  GGUF...            # prompt, decode, batched decode
-    python3 tools/bench_peers.py torch  HF_DIR             # pre-training step, 4 x 512 tokens, BF16
-    python3 tools/bench_peers.py trl    HF_DIR             # GRPO step, 4 prompts x 8 x 128 tokens
+    python3 tools/bench_peers.py train  HF_DIR        # training: the next two, as a table
+    python3 tools/bench_peers.py torch  HF_DIR        # supervised steps of 4 x 512 tokens, BF16
+    python3 tools/bench_peers.py trl    HF_DIR        # GRPO steps, --shape PROMPTSxGROUPxTOKENS
 
-Needs a Python environment with llama-cpp-python (llama), torch and transformers (torch), trl (trl).
+Needs a Python environment with llama-cpp-python (llama), torch and transformers (torch), trl and
+datasets (trl).  Every run of training, ours or theirs, is a process of its own, whose peak memory
+counts; of its steps the first, which also fetches memory from the system, is left out if there are
+more.
 Every pair runs in turn, A B A B, so that a machine whose speed drifts is drifting for both; the
 ratio printed is the median of the ratios of neighbours.
 """
@@ -347,110 +351,203 @@ def table(args):
 
 # ---- Training -----------------------------------------------------------------------------------
 
+SHAPES = ["4x8x128", "8x16x256:0.001"]  # prompts x samples x tokens, and beta
+PARAMETERS = SMOLLM2_WEIGHTS + SMOLLM2_HEAD + 61 * 576
+AT_ONCE = 32  # sequences of a forward and backward pass of TRL's
 
-def torch_step(args):
-    """Seconds of one optimizer step on 4 x 512 tokens: transformers, all BF16."""
+
+def peak_mb():
+    import resource
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def torch_child(model, threads, steps):
+    """Optimizer steps on 4 x 512 tokens: transformers, all BF16."""
     import torch
     from transformers import AutoModelForCausalLM
-    torch.set_num_threads(args.threads)
-    m = AutoModelForCausalLM.from_pretrained(args.paths[0], dtype=torch.bfloat16)
+    torch.set_num_threads(threads)
+    m = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16)
     m.train()
     opt = torch.optim.AdamW(m.parameters(), lr=1e-5, fused=True)
     x = torch.randint(100, m.config.vocab_size - 100, (4, 512))
-
-    def step():
+    times = []
+    for _ in range(steps):
         t = time.perf_counter()
         m(input_ids=x, labels=x).loss.backward()
         torch.nn.utils.clip_grad_norm_(m.parameters(), 1.0)
         opt.step()
         opt.zero_grad()
-        return time.perf_counter() - t
-    return step
+        times.append(time.perf_counter() - t)
+    return {"seconds": times, "peak_mb": peak_mb()}
 
 
-def r1_train_rate(kind, recipe, lines, overrides, metric):
-    """The median of `metric` over the steps of a short run on `lines`, the first left out."""
-    with tempfile.TemporaryDirectory() as d:
-        with open(f"{d}/data.jsonl", "w") as f:
-            f.writelines(json.dumps(line) + "\n" for line in lines)
-        cmd = [R1, kind, recipe, "--json", "--store", f"{d}/runs.db", f"output={d}/out",
-               f"data={d}/data.jsonl", *overrides]
-        out = subprocess.run(cmd, check=True, capture_output=True, text=True).stdout
-    rows = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
-    return statistics.median(r[metric] for r in rows[1:] if metric in r)
+def parse_shape(text):
+    sizes, _, beta = text.partition(":")
+    prompts, group, tokens = map(int, sizes.split("x"))
+    return prompts, group, tokens, float(beta or 0)
 
 
-def torch_cmd(args):
-    step = torch_step(args)
-    step()
-    # Documents much longer than 512 tokens: every row of the batch is full, as the peer's are.
-    rng = random.Random(1)
-    words = [f"{a}{b}" for a in ("in", "re", "con", "over", "un")
-             for b in ("form", "act", "stand", "time", "line")]
-    lines = [{"text": " ".join(rng.choice(words) for _ in range(4000))} for _ in range(16)]
-    pairs = []
-    for _ in range(args.runs):
-        ours = r1_train_rate("pretrain", args.recipe or "recipes/bench-pretrain.json", lines,
-                             [f"model={args.paths[0]}", f"threads={args.threads}"], "tokens_per_s")
-        theirs = 2048 / statistics.median(step() for _ in range(2))
-        pairs.append((ours, theirs))
-        print(f"r1 {ours:.0f} tokens/s, torch {theirs:.0f}, ratio {ours / theirs:.2f}", flush=True)
-    print(f"pre-training 4x512, BF16, {args.threads} threads: median ratio "
-          f"{statistics.median(a / b for a, b in pairs):.2f}x")
+def questions():
+    return [f"What is {i} plus {i + 3}? Explain at length." for i in range(64)]
 
 
-def trl_cmd(args):
-    """Seconds of a GRPO step of TRL: 4 prompts x 8 samples x 128 tokens, beta 0, BF16."""
+def trl_child(model, threads, steps, shape):
+    """Steps of TRL's GRPOTrainer as it is set by default, in BF16, completions of full length."""
     import torch
     from datasets import Dataset
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, TrainerCallback
     from trl import GRPOConfig, GRPOTrainer
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(threads)
+    prompts, group, tokens, beta = parse_shape(shape)
     times = []
 
     def reward(completions, **_):
         return [float(len(c) % 7) for c in completions]
 
-    class Timed(GRPOTrainer):
-        def training_step(self, *a, **k):
-            t = time.perf_counter()
-            r = super().training_step(*a, **k)
-            times.append(time.perf_counter() - t)
-            return r
-    tok = AutoTokenizer.from_pretrained(args.paths[0])
+    class Clock(TrainerCallback):
+        def on_step_begin(self, *_, **__):
+            self.since = time.perf_counter()
+
+        def on_step_end(self, *_, **__):
+            times.append(time.perf_counter() - self.since)
+    tok = AutoTokenizer.from_pretrained(model)
     tok.pad_token = tok.pad_token or tok.eos_token
-    prompts = [f"What is {i} plus {i + 3}? Explain at length." for i in range(64)]
-    data = Dataset.from_list([{"prompt": p} for p in prompts])
-    lines = [{"prompt": p, "answer": {"bytes": 400}, "verifier": "length"} for p in prompts]
+    batch = min(AT_ONCE, prompts * group)
     with tempfile.TemporaryDirectory() as d:
-        cfg = GRPOConfig(output_dir=d, per_device_train_batch_size=32, num_generations=8, bf16=True,
-                         max_completion_length=128, beta=0.0, max_steps=args.runs + 1, use_cpu=True,
+        cfg = GRPOConfig(output_dir=d, per_device_train_batch_size=batch, num_generations=group,
+                         gradient_accumulation_steps=prompts * group // batch, bf16=True,
+                         max_completion_length=tokens, beta=beta, max_steps=steps, use_cpu=True,
                          report_to=[], save_strategy="no", logging_steps=1,
-                         generation_kwargs={"min_new_tokens": 128},
+                         generation_kwargs={"min_new_tokens": tokens},
                          model_init_kwargs={"dtype": "bfloat16"})
-        Timed(model=args.paths[0], reward_funcs=reward, args=cfg, train_dataset=data,
-              processing_class=tok).train()
-    theirs = statistics.median(times[1:])
-    ours = r1_train_rate("grpo", args.recipe or "recipes/bench-grpo.json", lines,
-                         [f"model={args.paths[0]}", f"threads={args.threads}"], "step_time")
-    print(f"GRPO step 4x8x128, {args.threads} threads: r1 {ours:.2f} s, TRL {theirs:.2f} s, "
-          f"ratio {theirs / ours:.2f}x")
+        GRPOTrainer(model=model, reward_funcs=reward, args=cfg, processing_class=tok,
+                    train_dataset=Dataset.from_list([{"prompt": p} for p in questions()]),
+                    callbacks=[Clock()]).train()
+    return {"seconds": times, "peak_mb": peak_mb()}
+
+
+def child(args):
+    """One run of a peer; the last line of its output is for the parent."""
+    kind, model, steps, *more = args.paths
+    run_of = {"torch": torch_child, "trl": trl_child}[kind]
+    print(json.dumps(run_of(model, args.threads, int(steps), *more)))
+
+
+def peer_run(args, kind, steps, *more):
+    out = subprocess.run([sys.executable, os.path.abspath(__file__), "child", kind, args.paths[0],
+                          str(steps), *more, "-t", str(args.threads)], check=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    return json.loads(out.splitlines()[-1])
+
+
+def settled(values):
+    """The median without the first, if there are more."""
+    return statistics.median(values[1:] or values)
+
+
+def r1_run(args, kind, recipe, lines, *overrides):
+    """The metrics of every step of a short run on `lines`."""
+    with tempfile.TemporaryDirectory() as d:
+        with open(f"{d}/data.jsonl", "w", encoding="utf-8") as f:
+            f.writelines(json.dumps(line) + "\n" for line in lines)
+        out = subprocess.run([R1, kind, recipe, "--json", "--store", f"{d}/runs.db",
+                              f"output={d}/out", f"data={d}/data.jsonl", f"model={args.paths[0]}",
+                              f"threads={args.threads}", *overrides], check=True,
+                             capture_output=True, text=True).stdout
+    rows = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    return [r for r in rows if "step_time" in r]
+
+
+def row(name, ours, theirs, unit, ratio):
+    return f"| {name} | {ours:.{1 if ours < 100 else 0}f} {unit} | " \
+           f"{theirs:.{1 if theirs < 100 else 0}f} {unit} | {ratio:.2f} |"
+
+
+def torch_cmd(args):
+    """Rows of the table: supervised steps, packed to 512 tokens."""
+    # Documents much longer than 512 tokens: every row of the batch is full, as the peer's are.
+    rng = random.Random(1)
+    words = [f"{a}{b}" for a in ("in", "re", "con", "over", "un")
+             for b in ("form", "act", "stand", "time", "line")]
+    lines = [{"text": " ".join(rng.choice(words) for _ in range(4000))} for _ in range(16)]
+    found = []
+    for _ in range(args.runs):
+        ours = r1_run(args, "sft", args.recipe or "recipes/bench-sft.json", lines,
+                      f"steps={args.steps}")
+        theirs = peer_run(args, "torch", args.steps)
+        found.append((settled([r["tokens_per_s"] for r in ours]),
+                      2048 / settled(theirs["seconds"]), ours[-1]["mem/peak_mb"],
+                      theirs["peak_mb"]))
+        print(f"SFT: r1 {found[-1][0]:.0f} tokens/s, {found[-1][2]:.0f} MB; PyTorch "
+              f"{found[-1][1]:.0f} tokens/s, {found[-1][3]:.0f} MB", flush=True)
+    ours, theirs, our_mb, their_mb = (statistics.median(f[i] for f in found) for i in range(4))
+    ratio = statistics.median(f[0] / f[1] for f in found)
+    return [row("SFT, 4 × 512 tokens packed", ours, theirs, "tok/s", ratio),
+            row("its peak memory", our_mb, their_mb, "MB", our_mb / their_mb)]
+
+
+def trl_cmd(args):
+    """Rows of the table: steps of GRPO, their memory, and the rate of their updates."""
+    lines = [{"prompt": p, "answer": {"bytes": 400}, "verifier": "length"} for p in questions()]
+    limits = json.loads(subprocess.run([args.limits, str(args.threads)], check=True,
+                                       capture_output=True, text=True).stdout)
+    table = []
+    for shape in args.shape or SHAPES:
+        prompts, group, tokens, beta = parse_shape(shape)
+        found = []
+        for _ in range(args.runs):
+            ours = r1_run(args, "grpo", args.recipe or "recipes/bench-grpo.json", lines,
+                          f"prompts={prompts}", f"num_generations={group}", f"beta={beta}",
+                          f"max_completion_length={tokens}", f"steps={args.steps}")
+            theirs = peer_run(args, "trl", args.steps, shape)
+            found.append((settled([r["step_time"] for r in ours]), settled(theirs["seconds"]),
+                          ours[-1]["mem/peak_mb"], theirs["peak_mb"],
+                          settled([r["tokens_per_s/update"] for r in ours])))
+            print(f"GRPO {shape}: r1 {found[-1][0]:.1f} s, {found[-1][2]:.0f} MB, update "
+                  f"{found[-1][4]:.0f} tokens/s; TRL {found[-1][1]:.1f} s, {found[-1][3]:.0f} MB",
+                  flush=True)
+        ours, theirs, our_mb, their_mb, rate = (statistics.median(f[i] for f in found)
+                                                for i in range(5))
+        name = f"GRPO step, {prompts} × {group} × {tokens} tokens, β = {beta:g}"
+        table.append(row(name, ours, theirs, "s", statistics.median(f[1] / f[0] for f in found)))
+        table.append(row("its peak memory", our_mb, their_mb, "MB", our_mb / their_mb))
+        did = 6 * PARAMETERS * rate * 1e-9  # of completions alone, without attention
+        table.append(f"| its update, of the BF16 limit of {limits['bf16_gflops']:.0f} GFLOP/s | "
+                     f"{100 * did / limits['bf16_gflops']:.0f} % | | |")
+    return table
+
+
+TRAIN_HEAD = ["| SmolLM2-135M, BF16, {} threads | r1 | peer | ratio |", "|---|---|---|---|"]
+
+
+def train(args, *parts):
+    lines = [line.format(args.threads) for line in TRAIN_HEAD]
+    for part in parts or (torch_cmd, trl_cmd):
+        lines += part(args)
+    print("\n".join(lines))
+    if args.write:
+        write_between("docs/performance.md", "training", lines)
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("peer", choices=["table", "llama", "torch", "trl"])
+    p.add_argument("peer", choices=["table", "llama", "train", "torch", "trl", "child"])
     p.add_argument("paths", nargs="+")
     p.add_argument("-t", "--threads", type=int, default=2)
     p.add_argument("-r", "--runs", type=int, default=5)
     p.add_argument("--recipe")
+    p.add_argument("--steps", type=int, default=3, help="of a run of training")
+    p.add_argument("--shape", action="append", help="of a step of GRPO: PROMPTSxGROUPxTOKENS:BETA")
+    p.add_argument("--write", action="store_true", help="the table of `train`: into "
+                   "docs/performance.md")
     p.add_argument("--folder", default=os.path.expanduser("~/.cache/r1-bench"),
                    help="where the files of `table` are kept")
     p.add_argument("--limits", default="build-test/tests/limits",
                    help="the program that measures the machine")
     args = p.parse_args()
-    {"table": table, "llama": llama, "torch": torch_cmd, "trl": trl_cmd}[args.peer](args)
+    {"table": table, "llama": llama, "child": child, "train": train,
+     "torch": lambda a: train(a, torch_cmd), "trl": lambda a: train(a, trl_cmd)}[args.peer](args)
 
 
 if __name__ == "__main__":
