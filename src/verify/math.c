@@ -253,7 +253,7 @@ r1_verdict r1_math_judge(const json_t *spec, const char *text, size_t len, bool 
     r1_math_answer a, strict;
     const char *gold;
     if (spec_of(spec, &gold, &o, NULL) != R1_OK ||
-        !r1_math_extract(text, len, R1_MATH_EVALUATION, &a))
+        !r1_math_extract(text, len, R1_MATH_EVALUATION, &a) || (!terminated && !a.boxed))
         return v;
     r1_math_extract_text(&a, v.answer, sizeof v.answer);
     v.correct =

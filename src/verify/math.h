@@ -94,7 +94,8 @@ bool r1_math_parses(const char *gold, size_t len);
 /* ---- The row "math" of verify.c's table --------------------------------------------------
  * A spec is the reference as a JSON string, or {"gold": "...", "approx": false}.  The reward is 1
  * for a right answer in the form that training asks for (and an end of its own), `correct` is by
- * the rules of evaluation. */
+ * the rules of evaluation.  A completion that was cut off has an answer only when it is in a box:
+ * its last number is where it stopped. */
 r1_verdict r1_math_judge(const json_t *spec, const char *text, size_t len, bool terminated);
 r1_status r1_math_check(const json_t *spec, r1_err *err);
 bool r1_math_same(const json_t *spec, const char *a, size_t na, const char *b, size_t nb);

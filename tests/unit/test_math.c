@@ -213,6 +213,11 @@ static void test_judge(void **state)
     assert_string_equal(v.answer, "0.5");
     v = judge("\\frac12", "<think>x</think> So $\\boxed{0.5}$.", false);
     assert_true(v.correct && v.formatted && v.reward == 0);
+    v = judge("24", "First, 4 times 6 is 24", true);
+    assert_true(v.correct && !v.formatted && v.reward == 0);
+    v = judge("24", "First, 4 times 6 is 24", false); /* who knows where it was going */
+    assert_true(!v.correct && v.reward == 0);
+    assert_string_equal(v.answer, "");
     v = judge("7", "The answer is 7.", true);
     assert_true(v.correct && !v.formatted && v.reward == 0);
     v = judge("7", "<think>The answer is \\boxed{7}", true);
