@@ -457,6 +457,7 @@ static r1_status bench_open(bench *b, const char *model, r1_err *err)
     int n = v->prompt < FIRST_PROMPT ? v->prompt : FIRST_PROMPT;
     R1_TRY(bench_run(b, 1, n, 1, false, &s, err));
     b->first_s = r1_os_seconds() - start;
+    r1_model_settle(b->m);
     return R1_OK;
 }
 

@@ -65,6 +65,16 @@ enum {
     R1_ROPE_PAIRS = 2 /* rotate neighbours (x0,x1) instead of halves (x_i, x_{i+Dh/2}) */
 };
 
+/* A weight to be packed: w (O,K) of any float or block dtype, as F32, BF16, or w's own block dtype,
+ * which becomes F32 where the backend has no layout for it. */
+typedef struct {
+    r1_packed **p;
+    r1_tensor w;
+    r1_dtype as;
+    bool transpose; /* pack w^T: float dtypes only */
+    bool later;     /* w outlives the pack: it is made when it pays, see pack */
+} r1_pack_want;
+
 typedef struct {
     const char *name; /* "cpu" */
 
@@ -75,12 +85,14 @@ typedef struct {
     void (*copy_out)(r1_backend *b, void *dst, r1_tensor src, size_t bytes);
     void (*zero)(r1_backend *b, r1_tensor y);
 
-    /* Put w (O,K) of any float or block dtype into the layout of matmul, as dtype `as`: F32,
-     * BF16, or w's own block dtype, which becomes F32 where the backend has no layout for it.
-     * transpose: pack w^T (float `as` only).  *p NULL makes a new
-     * one; otherwise the same shape is refilled in place, which cannot fail. */
-    r1_status (*pack)(r1_backend *b, r1_packed **p, r1_tensor w, r1_dtype as, bool transpose,
-                      r1_err *err);
+    /* Put n weights into the layout of matmul; r1_pack_want says how.  Where *p is NULL a new one
+     * is made, and all new ones share a block of memory, which lives as long as any of them;
+     * otherwise the same shape is refilled in place.  Only what is new can fail, and then none is
+     * made.  New ones that may be made `later` are when the first of them is used a second time,
+     * or by many rows, or when pack is called for it again (which does nothing when they are made):
+     * until then w is read as if it were lent, and memory is set aside but not touched.  Results
+     * do not depend on it. */
+    r1_status (*pack)(r1_backend *b, const r1_pack_want *want, int n, r1_err *err);
     /* The same, but w stays where it is and must outlive the result: for weights that memory does
      * not hold twice.  Every matmul puts what it needs in order anew.  w^T (float `as` only) may
      * be lent of any dtype. */

@@ -86,10 +86,10 @@ r1_block_sections_of(r1_block_format f, int64_t inputs)
 }
 
 /* Inputs of block weights can be packed when they are whole blocks of the format. */
-bool r1_block_can_pack(r1_dtype t, int64_t inputs);
-
-/* Fill the panel at `to` with `lanes` rows of `inputs` weights each, row_bytes apart. */
-void r1_block_pack(uint8_t *to, r1_dtype t, const void *rows, size_t row_bytes, int lanes,
-                   int64_t inputs);
+static inline bool r1_block_can_pack(r1_dtype t, int64_t inputs)
+{
+    const r1_block_format f = r1_block_format_of(t);
+    return f.bits && inputs % (f.super ? R1_SUPER : R1_BLOCK) == 0;
+}
 
 #endif

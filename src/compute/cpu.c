@@ -120,10 +120,9 @@ static void cpu_zero(r1_backend *b, r1_tensor y)
     for_rows(of(b), j.a.shape[0], j.a.shape[1], zero_rows, &j);
 }
 
-static r1_status cpu_pack(r1_backend *b, r1_packed **p, r1_tensor w, r1_dtype as,
-                          bool transpose, r1_err *err)
+static r1_status cpu_pack(r1_backend *b, const r1_pack_want *want, int n, r1_err *err)
 {
-    return r1_matmul_pack(b->pool, of(b)->isa, p, w, as, transpose, err);
+    return r1_matmul_pack(b->pool, of(b)->isa, want, n, err);
 }
 
 static r1_packed *cpu_lend(r1_backend *b, r1_tensor w, r1_dtype as, bool transpose)

@@ -5,29 +5,36 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "compute/pack_kernels.h"
 #include "compute/quant.h"
 
 /* The kernels of an instruction set. */
 typedef struct {
     const r1_matmul_kernels *floats;
     const r1_block_kernels *blocks;
+    const r1_pack_kernels *packs;
 } kernels;
 
 static kernels kernels_of(r1_isa isa)
 {
 #if defined(__x86_64__)
     if (isa == R1_ISA_AVX512BF16)
-        return (kernels){&r1_matmul_kernels_avx512bf16, &r1_block_kernels_avx512bf16};
+        return (kernels){&r1_matmul_kernels_avx512bf16, &r1_block_kernels_avx512bf16,
+                         &r1_pack_kernels_avx512bf16};
     if (isa == R1_ISA_AVX512)
-        return (kernels){&r1_matmul_kernels_avx512, &r1_block_kernels_avx512};
+        return (kernels){&r1_matmul_kernels_avx512, &r1_block_kernels_avx512,
+                         &r1_pack_kernels_avx512};
     if (isa == R1_ISA_AVX2)
-        return (kernels){&r1_matmul_kernels_avx2, &r1_block_kernels_avx2};
+        return (kernels){&r1_matmul_kernels_avx2, &r1_block_kernels_avx2,
+                         &r1_pack_kernels_avx2};
 #elif defined(__aarch64__)
     if (isa == R1_ISA_NEON)
-        return (kernels){&r1_matmul_kernels_neon, &r1_block_kernels_neon};
+        return (kernels){&r1_matmul_kernels_neon, &r1_block_kernels_neon,
+                         &r1_pack_kernels_neon};
 #endif
     (void)isa;
-    return (kernels){&r1_matmul_kernels_scalar, &r1_block_kernels_scalar};
+    return (kernels){&r1_matmul_kernels_scalar, &r1_block_kernels_scalar,
+                     &r1_pack_kernels_scalar};
 }
 
 static size_t element_bytes(r1_dtype t)
@@ -42,49 +49,56 @@ static bool is_block(r1_dtype t)
 
 /* ---- Packing ----------------------------------------------------------------------------- */
 
-typedef struct {
-    kernels k;
-    const r1_packed *p;
-    r1_tensor w;
-    bool transpose;
-} pack_job;
+enum { PART = 256 }; /* inputs of all lanes before the next */
 
 static const char *row_at(r1_tensor w, int64_t row)
 {
     return (const char *)w.data + r1_tensor_bytes(w.dtype, row * w.stride0);
 }
 
-/* n weights of w (block formats: whole blocks) as dtype `as`. */
-static void read_weights(const pack_job *j, const char *from, int64_t n, void *out)
+/* n weights of dtype t (block formats: whole blocks) as dtype `as`. */
+static void read_weights(kernels k, const char *from, r1_dtype t, int64_t n, r1_dtype as,
+                         void *out)
 {
-    enum { STEP = 256 };
-    const r1_dtype as = j->p->dtype;
-    if (j->w.dtype == R1_F32 || j->w.dtype == R1_BF16 || j->w.dtype == R1_F16) {
-        j->k.floats->convert(out, as, from, j->w.dtype, n);
+    if (t == R1_F32 || t == R1_BF16 || t == R1_F16) {
+        k.floats->convert(out, as, from, t, n);
         return;
     }
-    float part[STEP];
-    for (int64_t i = 0; i < n; i += STEP) {
-        int64_t m = n - i < STEP ? n - i : STEP;
-        r1_quant_decode(j->w.dtype, from + r1_tensor_bytes(j->w.dtype, i), part, m);
-        j->k.floats->convert((char *)out + r1_tensor_bytes(as, i), as, part, R1_F32, m);
+    float part[PART];
+    for (int64_t i = 0; i < n; i += PART) {
+        int64_t m = n - i < PART ? n - i : PART;
+        r1_quant_decode(t, from + r1_tensor_bytes(t, i), part, m);
+        k.floats->convert((char *)out + r1_tensor_bytes(as, i), as, part, R1_F32, m);
     }
 }
 
-/* n inputs of a lane, dtype F32 or BF16, to inputs [k0,k0+n) of a panel; k0 is even. */
-static void put_lane(uint8_t *panel, r1_dtype t, int lane, int64_t k0, int64_t n,
-                     const void *from)
+/* Words of 32 bits that n inputs of an output are, in a float pack. */
+static int64_t words_of(r1_dtype t, int64_t n)
 {
-    uint32_t *to = (uint32_t *)(void *)panel + lane;
-    if (t == R1_F32) {
-        const uint32_t *word = from;
-        for (int64_t k = 0; k < n; k++)
-            to[(k0 + k) * R1_PANEL] = word[k];
+    return t == R1_F32 ? n : (n + 1) / 2;
+}
+
+/* The panel that begins with row o of a weight, as floats. */
+static void pack_rows(kernels k, const r1_packed *p, r1_tensor w, int64_t o, int lanes,
+                      uint8_t *to)
+{
+    uint32_t *words = (uint32_t *)(void *)to;
+    if (w.dtype == p->dtype && p->depth == p->inputs) {
+        k.packs->turn(words, row_at(w, o), r1_tensor_bytes(w.dtype, w.stride0), lanes,
+                      words_of(p->dtype, p->inputs));
         return;
     }
-    const uint16_t *half = from;
-    for (int64_t k = 0; k < n; k += 2)
-        to[(k0 + k) / 2 * R1_PANEL] = half[k] | (k + 1 < n ? (uint32_t)half[k + 1] << 16 : 0);
+    uint32_t part[R1_PANEL][PART];
+    for (int64_t i = 0; i < p->inputs; i += PART) {
+        const int64_t n = p->inputs - i < PART ? p->inputs - i : PART;
+        for (int lane = 0; lane < lanes; lane++) {
+            part[lane][words_of(p->dtype, n) - 1] = 0; /* an odd depth's last input */
+            read_weights(k, row_at(w, o + lane) + r1_tensor_bytes(w.dtype, i), w.dtype, n,
+                         p->dtype, part[lane]);
+        }
+        k.packs->turn(words + words_of(p->dtype, i) * R1_PANEL, part, sizeof part[0], lanes,
+                      words_of(p->dtype, n));
+    }
 }
 
 /* Inputs k (even) and, if n is 2, k + 1 of all lanes of a panel, dtype F32 or BF16. */
@@ -107,29 +121,17 @@ static void put_pair(uint8_t *panel, r1_dtype t, int64_t k, int n, const void *f
     memcpy(to, pair, sizeof pair);
 }
 
-/* The panel that begins with row (transposed: column) o of a float weight. */
-static void pack_float_panel(const pack_job *j, uint8_t *to, int64_t o, int lanes)
+/* The panel that begins with column o: 16 neighbours of a row lie together. */
+static void pack_columns(kernels k, const r1_packed *p, r1_tensor w, int64_t o, int lanes,
+                         uint8_t *to)
 {
-    enum { STEP = 256 }; /* inputs of all lanes before the next */
-    const r1_packed *p = j->p;
-    uint32_t part[STEP]; /* F32 or BF16 */
-    if (!j->transpose) {
-        for (int64_t k = 0; k < p->inputs; k += STEP) {
-            int64_t n = p->inputs - k < STEP ? p->inputs - k : STEP;
-            for (int i = 0; i < lanes; i++) {
-                read_weights(j, row_at(j->w, o + i) + r1_tensor_bytes(j->w.dtype, k), n, part);
-                put_lane(to, p->dtype, i, k, n, part);
-            }
-        }
-        return;
-    }
-    for (int64_t k = 0; k < p->inputs; k += 2) { /* 16 neighbours of a row lie together */
+    for (int64_t i = 0; i < p->inputs; i += 2) {
         uint32_t row[2][R1_PANEL] = {{0}};
-        const int n = p->inputs - k < 2 ? 1 : 2;
-        for (int i = 0; i < n; i++)
-            read_weights(j, row_at(j->w, k + i) + r1_tensor_bytes(j->w.dtype, o), lanes,
-                         row[i]);
-        put_pair(to, p->dtype, k, n, row[0], row[1]);
+        const int n = p->inputs - i < 2 ? 1 : 2;
+        for (int h = 0; h < n; h++)
+            read_weights(k, row_at(w, i + h) + r1_tensor_bytes(w.dtype, o), w.dtype, lanes,
+                         p->dtype, row[h]);
+        put_pair(to, p->dtype, i, n, row[0], row[1]);
     }
 }
 
@@ -139,22 +141,13 @@ static void pack_panel(kernels k, const r1_packed *p, r1_tensor w, bool transpos
 {
     const int64_t o = i * R1_PANEL, left = p->outputs - o;
     const int lanes = (int)(left < 0 ? 0 : left < R1_PANEL ? left : R1_PANEL);
-    if (is_block(p->dtype)) {
-        r1_block_pack(to, p->dtype, row_at(w, o), r1_tensor_bytes(p->dtype, w.stride0), lanes,
-                      p->inputs);
-        return;
-    }
-    const pack_job j = {k, p, w, transpose};
-    pack_float_panel(&j, to, o, lanes);
-}
-
-static void pack_panels(void *ud, int thread, int64_t begin, int64_t end)
-{
-    (void)thread;
-    const pack_job *j = ud;
-    for (int64_t i = begin; i < end; i++)
-        pack_panel(j->k, j->p, j->w, j->transpose, i,
-                   j->p->data + (size_t)i * j->p->panel_bytes);
+    if (is_block(p->dtype))
+        k.packs->block(to, p->dtype, row_at(w, o), r1_tensor_bytes(p->dtype, w.stride0), lanes,
+                       p->inputs);
+    else if (transpose)
+        pack_columns(k, p, w, o, lanes, to);
+    else
+        pack_rows(k, p, w, o, lanes, to);
 }
 
 static size_t panel_bytes(r1_dtype t, int64_t depth)
@@ -177,38 +170,170 @@ static r1_packed *new_packed(r1_dtype dtype, int64_t outputs, int64_t inputs)
     return p;
 }
 
-static r1_status take_memory(r1_packed *p, r1_err *err)
+/* A weight on its way to be packed. */
+typedef struct {
+    r1_packed *p;
+    r1_tensor w;
+    bool transpose;
+} pack_task;
+
+/* One block for all packs that were made together: large pages, and few of them. */
+struct r1_packed_memory {
+    void *data;
+    size_t bytes;
+    int users;
+    pack_task *later; /* [n_later]: those that have no data yet; freed packs are NULL here */
+    int n_later;
+};
+
+/* What has no pack yet gets one; bytes of all of them. */
+static bool make_packs(const r1_pack_want *want, int n, size_t *bytes)
 {
-    void *data = NULL;
-    if (!r1_mem_mul((size_t)p->panels, p->panel_bytes, &p->bytes))
-        return r1_fail(err, R1_ENOMEM, "matmul: a weight of %lld x %lld is too large",
-                       (long long)p->outputs, (long long)p->inputs);
-    R1_TRY(r1_mem_large(p->bytes, &data, err));
-    p->data = data;
-    return R1_OK;
+    bool fits = true;
+    *bytes = 0;
+    for (int i = 0; i < n; i++) {
+        const r1_tensor w = want[i].w;
+        const bool turned = want[i].transpose;
+        const int64_t outputs = w.shape[turned], inputs = w.shape[!turned];
+        r1_assert(w.rank == 2);
+        r1_assert(want[i].as == R1_F32 || want[i].as == R1_BF16 ||
+                  (want[i].as == w.dtype && !turned));
+        r1_assert(!turned || (!is_block(w.dtype) && !want[i].later));
+        if (*want[i].p) {
+            r1_assert((*want[i].p)->place && (*want[i].p)->outputs == outputs &&
+                      (*want[i].p)->inputs == inputs);
+            continue;
+        }
+        r1_packed *p = *want[i].p = new_packed(want[i].as, outputs, inputs);
+        fits = fits && r1_mem_mul((size_t)p->panels, p->panel_bytes, &p->bytes) &&
+               r1_mem_add(*bytes, p->bytes, bytes);
+    }
+    return fits;
 }
 
-r1_status r1_matmul_pack(r1_pool *pool, r1_isa isa, r1_packed **p, r1_tensor w, r1_dtype as,
-                         bool transpose, r1_err *err)
+/* New packs get their places in a block, and `later` ones their list. */
+static r1_status take_memory(const r1_pack_want *want, int n, r1_err *err)
 {
-    int64_t outputs = transpose ? w.shape[1] : w.shape[0];
-    int64_t inputs = transpose ? w.shape[0] : w.shape[1];
-    r1_assert(w.rank == 2);
-    r1_assert(as == R1_F32 || as == R1_BF16 || (as == w.dtype && !transpose));
-    r1_assert(!transpose || !is_block(w.dtype));
-    if (!*p) {
-        r1_packed *made = new_packed(as, outputs, inputs);
-        r1_status s = take_memory(made, err);
+    size_t bytes;
+    struct r1_packed_memory *m = R1_NEW(struct r1_packed_memory);
+    r1_status s = make_packs(want, n, &bytes)
+                      ? R1_OK
+                      : r1_fail(err, R1_ENOMEM,
+                                "matmul: the weights have more bytes than can be counted");
+    if (s == R1_OK && bytes)
+        s = r1_mem_large(bytes, &m->data, err);
+    m->bytes = bytes;
+    m->later = R1_NEW_N(pack_task, (size_t)n);
+    uint8_t *at = m->data;
+    for (int i = 0; i < n; i++) {
+        r1_packed *p = *want[i].p;
+        if (p->place) /* not new */
+            continue;
         if (s != R1_OK) {
-            r1_mem_free(made);
-            return s;
+            r1_mem_free(p);
+            *want[i].p = NULL;
+            continue;
         }
-        *p = made;
+        p->place = at;
+        p->memory = m;
+        m->users++;
+        at += p->bytes;
+        if (want[i].later) {
+            p->lent = want[i].w;
+            p->later = m->n_later;
+            m->later[m->n_later++] = (pack_task){p, want[i].w, false};
+        }
     }
-    r1_assert((*p)->data && (*p)->outputs == outputs && (*p)->inputs == inputs);
-    pack_job job = {kernels_of(isa), *p, w, transpose};
-    r1_pool_for(pool, (*p)->panels, 4, pack_panels, &job);
-    return R1_OK;
+    if (!m->users) {
+        r1_mem_free(m->later);
+        r1_mem_free(m);
+    }
+    return s;
+}
+
+typedef struct {
+    kernels k;
+    const pack_task *task;
+    const int64_t *first; /* [n+1] panels before each task's */
+} pack_job;
+
+static void pack_panels(void *ud, int thread, int64_t begin, int64_t end)
+{
+    (void)thread;
+    const pack_job *j = ud;
+    int i = 0;
+    for (int64_t at = begin; at < end; at++) {
+        while (at >= j->first[i + 1])
+            i++;
+        const pack_task *t = &j->task[i];
+        const int64_t panel = at - j->first[i];
+        pack_panel(j->k, t->p, t->w, t->transpose, panel,
+                   t->p->place + (size_t)panel * t->p->panel_bytes);
+    }
+}
+
+/* Fill the places of n packs. */
+static void run_tasks(r1_pool *pool, r1_isa isa, const pack_task *task, int n)
+{
+    enum { CHUNK = 4 << 20, CHUNKS = 8 }; /* bytes: two large pages; a thread's, at least */
+    int64_t *first = R1_NEW_N(int64_t, (size_t)n + 1);
+    size_t bytes = 0;
+    for (int i = 0; i < n; i++) {
+        first[i + 1] = first[i] + (task[i].p ? task[i].p->panels : 0);
+        bytes += task[i].p ? task[i].p->bytes : 0;
+    }
+    const int64_t least = CHUNKS * (int64_t)r1_pool_threads(pool);
+    int64_t chunks = (int64_t)(bytes / CHUNK);
+    chunks = chunks > least ? chunks : least;
+    pack_job job = {kernels_of(isa), task, first};
+    r1_pool_for(pool, first[n], (first[n] + chunks - 1) / chunks + !first[n], pack_panels,
+                &job);
+    for (int i = 0; i < n; i++)
+        if (task[i].p)
+            task[i].p->data = task[i].p->place;
+    r1_mem_free(first);
+}
+
+/* Those that could wait. */
+static void run_later(r1_pool *pool, r1_isa isa, struct r1_packed_memory *m)
+{
+    run_tasks(pool, isa, m->later, m->n_later);
+    m->n_later = 0;
+}
+
+r1_status r1_matmul_pack(r1_pool *pool, r1_isa isa, const r1_pack_want *want, int n,
+                         r1_err *err)
+{
+    if (n == 0)
+        return R1_OK;
+    bool *now = R1_NEW_N(bool, (size_t)n); /* by this call, from its w */
+    for (int i = 0; i < n; i++)
+        now[i] = !want[i].later && (!*want[i].p || (*want[i].p)->data);
+    for (int i = 0; i < n; i++)
+        if (*want[i].p && !(*want[i].p)->data)
+            run_later(pool, isa, (*want[i].p)->memory);
+    r1_status s = take_memory(want, n, err);
+    pack_task *task = R1_NEW_N(pack_task, (size_t)n);
+    int tasks = 0;
+    for (int i = 0; i < n; i++)
+        if (now[i])
+            task[tasks++] = (pack_task){*want[i].p, want[i].w, want[i].transpose};
+    if (s == R1_OK)
+        run_tasks(pool, isa, task, tasks);
+    r1_mem_free(task);
+    r1_mem_free(now);
+    return s;
+}
+
+/* Before a weight is used by `rows` rows: is the time for its pack? */
+static void note_use(r1_pool *pool, r1_isa isa, r1_packed *w, int64_t rows)
+{
+    enum { FEW = 64 }; /* the panels of a lent weight are made again for other rows */
+    if (w->data || !w->memory)
+        return;
+    if (w->used || rows > FEW)
+        run_later(pool, isa, w->memory);
+    w->used = true;
 }
 
 r1_packed *r1_matmul_lend(r1_tensor w, r1_dtype as, bool transpose)
@@ -225,8 +350,14 @@ void r1_matmul_pack_free(r1_packed *p)
 {
     if (!p)
         return;
-    if (p->data)
-        r1_mem_large_free(p->data, p->bytes);
+    struct r1_packed_memory *m = p->memory;
+    if (m && !p->data)
+        m->later[p->later].p = NULL;
+    if (m && --m->users == 0) {
+        r1_mem_large_free(m->data, m->bytes);
+        r1_mem_free(m->later);
+        r1_mem_free(m);
+    }
     r1_mem_free(p);
 }
 
@@ -370,7 +501,8 @@ static const uint8_t *panels_of(const tile_job *j, const r1_packed *w, int64_t p
     if (w->data)
         return w->data + (size_t)panel * w->panel_bytes;
     uint8_t *to = j->lent + (size_t)thread * j->lent_bytes;
-    memset(to, 0, (size_t)np * w->panel_bytes); /* outputs beyond the last */
+    if ((panel + np) * R1_PANEL > w->outputs) /* there are zeros beyond the last output */
+        memset(to, 0, (size_t)np * w->panel_bytes);
     for (int i = 0; i < np; i++)
         pack_panel(j->k, w, w->lent, false, panel + i, to + (size_t)i * w->panel_bytes);
     return to;
@@ -468,11 +600,17 @@ static void run_job(r1_pool *pool, tile_job *j)
     r1_pool_for(pool, units, (units + chunks - 1) / chunks, run_units, j);
 }
 
+typedef struct {
+    kernels k;
+    const r1_packed *p;
+    r1_tensor w;
+} lent_job;
+
 /* Rows [2 begin, 2 end) of a lent weight as inputs of the panels of its transpose. */
 static void turn_weights(void *ud, int thread, int64_t begin, int64_t end)
 {
     (void)thread;
-    const pack_job *j = ud;
+    const lent_job *j = ud;
     const r1_packed *p = j->p;
     const size_t size = r1_tensor_bytes(p->dtype, 1);
     float row[2][TURN]; /* or BF16 */
@@ -481,8 +619,8 @@ static void turn_weights(void *ud, int thread, int64_t begin, int64_t end)
             const int64_t n = p->outputs - o < TURN ? p->outputs - o : TURN;
             memset(row, 0, sizeof row);
             for (int64_t i = 0; i < 2 && k + i < p->inputs; i++)
-                read_weights(j, row_at(j->w, k + i) + r1_tensor_bytes(j->w.dtype, o), n,
-                             row[i]);
+                read_weights(j->k, row_at(j->w, k + i) + r1_tensor_bytes(j->w.dtype, o),
+                             j->w.dtype, n, p->dtype, row[i]);
             for (int64_t at = 0; at < n; at += R1_PANEL)
                 put_pair(p->data + (size_t)((o + at) / R1_PANEL) * p->panel_bytes, p->dtype, k,
                          p->inputs - k < 2 ? 1 : 2, (const char *)row[0] + (size_t)at * size,
@@ -504,7 +642,7 @@ static void run_turned(r1_pool *pool, kernels k, r1_matmul_scratch *s, r1_tensor
         part.outputs = n;
         part.panels = (n + R1_PANEL - 1) / R1_PANEL;
         part.data = grow(s, 5, (size_t)part.panels * part.panel_bytes);
-        pack_job turn = {k, &part, w->lent, true};
+        lent_job turn = {k, &part, w->lent};
         turn.w.data = (char *)w->lent.data + r1_tensor_bytes(w->lent.dtype, o);
         r1_pool_for(pool, (w->inputs + 1) / 2, 8, turn_weights, &turn);
         r1_tensor columns = y;
@@ -528,6 +666,8 @@ void r1_matmul_run(r1_pool *pool, r1_isa isa, r1_matmul_scratch *s, const r1_ten
         }
         return;
     }
+    for (int i = 0; i < n; i++)
+        note_use(pool, isa, w[i], x.shape[0]);
     tile_job j = {.k = kernels_of(isa),
                   .y = y,
                   .w = w,

@@ -27,13 +27,17 @@ struct r1_packed {
     uint8_t *data; /* NULL = lent: panels are made from the rows of `lent` at every use */
     size_t bytes;
     r1_tensor lent;
-    bool turned; /* lent: as its transpose */
+    bool turned;                     /* lent: as its transpose */
+    struct r1_packed_memory *memory; /* of its data; NULL = lent for good */
+    uint8_t *place;                  /* there: what data becomes */
+    int later;                       /* its number among those that have no data yet */
+    bool used;                       /* since */
 };
 
 /* See backend.h, pack.  A quantised `as` is w's own dtype; what r1_block_can_pack refuses becomes
  * F32. */
-r1_status r1_matmul_pack(r1_pool *pool, r1_isa isa, r1_packed **p, r1_tensor w, r1_dtype as,
-                         bool transpose, r1_err *err);
+r1_status r1_matmul_pack(r1_pool *pool, r1_isa isa, const r1_pack_want *want, int n,
+                         r1_err *err);
 /* See backend.h, lend. */
 r1_packed *r1_matmul_lend(r1_tensor w, r1_dtype as, bool transpose);
 void r1_matmul_pack_free(r1_packed *p);

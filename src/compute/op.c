@@ -130,13 +130,19 @@ void r1_op_zero(r1_backend *b, r1_tensor y)
     RUN(zero, y);
 }
 
+r1_status r1_op_pack_many(r1_backend *b, const r1_pack_want *want, int n, r1_err *err)
+{
+    double since = enter();
+    r1_status s = b->ops->pack(b, want, n, err);
+    leave(T_pack, since);
+    return s;
+}
+
 r1_status r1_op_pack(r1_backend *b, r1_packed **p, r1_tensor w, r1_dtype as, bool transpose,
                      r1_err *err)
 {
-    double since = enter();
-    r1_status s = b->ops->pack(b, p, w, as, transpose, err);
-    leave(T_pack, since);
-    return s;
+    const r1_pack_want want = {.p = p, .w = w, .as = as, .transpose = transpose};
+    return r1_op_pack_many(b, &want, 1, err);
 }
 
 r1_packed *r1_op_lend(r1_backend *b, r1_tensor w, r1_dtype as, bool transpose)

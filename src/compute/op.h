@@ -13,6 +13,7 @@ void r1_op_copy_out(r1_backend *b, void *dst, r1_tensor src, size_t bytes);
 void r1_op_zero(r1_backend *b, r1_tensor y);
 r1_status r1_op_pack(r1_backend *b, r1_packed **p, r1_tensor w, r1_dtype as, bool transpose,
                      r1_err *err);
+r1_status r1_op_pack_many(r1_backend *b, const r1_pack_want *want, int n, r1_err *err);
 r1_packed *r1_op_lend(r1_backend *b, r1_tensor w, r1_dtype as, bool transpose);
 void r1_op_pack_free(r1_backend *b, r1_packed *p);
 

@@ -153,23 +153,38 @@ static bool packs_fit(const r1_model *m)
     return false;
 }
 
-static r1_status pack_linear(r1_model *m, r1_linear *l, bool fits, r1_err *err)
+/* Weights that are packed together. */
+typedef struct {
+    r1_pack_want *want;
+    int n, room;
+} pack_list;
+
+static void want(pack_list *l, r1_pack_want w)
+{
+    if (l->n == l->room) {
+        l->room = l->room ? 2 * l->room : 64;
+        l->want = r1_mem_realloc(l->want, (size_t)l->room * sizeof *l->want);
+    }
+    l->want[l->n++] = w;
+}
+
+static void pack_linear(r1_model *m, r1_linear *l, bool fits, pack_list *list)
 {
     const r1_dtype as = pack_dtype(m, l->rows.dtype, l->rows.shape[1]);
     if (fits)
-        R1_TRY(r1_op_pack(m->backend, &l->fwd, l->rows, as, false, err));
+        want(list,
+             (r1_pack_want){.p = &l->fwd, .w = l->rows, .as = as, .later = !m->trainable});
     else
         l->fwd = r1_op_lend(m->backend, l->rows, as, false);
     if (m->trainable && m->lora)
         l->bwd = r1_op_lend(m->backend, l->rows, m->act, true);
     else if (m->trainable)
-        R1_TRY(r1_op_pack(m->backend, &l->bwd, l->rows, m->act, true, err));
-    return R1_OK;
+        want(list, (r1_pack_want){.p = &l->bwd, .w = l->rows, .as = m->act, .transpose = true});
 }
 
 /* Attention runs on the latents themselves: a head's queries go through its keys' rows, and what
  * it attends to through its values' rows. */
-static r1_status pack_latent(r1_model *m, r1_latent *l, r1_err *err)
+static void pack_latent(r1_model *m, r1_latent *l, pack_list *list)
 {
     const r1_config *c = &m->cfg;
     const r1_dtype as = m->compute == R1_COMPUTE_AUTO ? R1_F32 : m->act;
@@ -183,29 +198,52 @@ static r1_status pack_latent(r1_model *m, r1_latent *l, r1_err *err)
         const int64_t first = (int64_t)h * (c->nope_dim + c->v_dim);
         const r1_tensor k = r1_tensor_rows(l->rows, first, c->nope_dim);
         const r1_tensor v = r1_tensor_rows(l->rows, first + c->nope_dim, c->v_dim);
-        R1_TRY(r1_op_pack(m->backend, &l->k[h], k, as, true, err));
-        R1_TRY(r1_op_pack(m->backend, &l->v[h], v, as, false, err));
+        want(list, (r1_pack_want){.p = &l->k[h], .w = k, .as = as, .transpose = true});
+        want(list, (r1_pack_want){.p = &l->v[h], .w = v, .as = as});
         if (!m->trainable)
             continue;
-        R1_TRY(r1_op_pack(m->backend, &l->k_bwd[h], k, as, false, err));
-        R1_TRY(r1_op_pack(m->backend, &l->v_bwd[h], v, as, true, err));
+        want(list, (r1_pack_want){.p = &l->k_bwd[h], .w = k, .as = as});
+        want(list, (r1_pack_want){.p = &l->v_bwd[h], .w = v, .as = as, .transpose = true});
     }
-    return R1_OK;
 }
 
-/* Pack, or pack again, every linear layer and the head. */
+/* Every linear layer and the head. */
+static void list_packs(r1_model *m, bool fits, pack_list *list)
+{
+    for (int i = 0; i < m->n_params; i++)
+        if (m->params[i].linear && m->params[i].linear != &m->head)
+            pack_linear(m, m->params[i].linear, fits, list);
+    for (int l = 0; l < m->cfg.n_layers && m->cfg.kv_rank; l++)
+        pack_latent(m, &m->layers[l].latent, list);
+    pack_linear(m, &m->head, fits, list);
+}
+
+/* Pack, or pack again, all of them.  For inference they may be made later. */
 static r1_status pack_all(r1_model *m, r1_err *err)
 {
     if (m->cfg.tied)
         m->head.rows = m->embed;
     const bool fits = (m->trainable && !m->lora) || packs_fit(m);
-    for (int i = 0; i < m->n_params; i++)
-        if (m->params[i].linear && m->params[i].linear != &m->head)
-            R1_TRY(pack_linear(m, m->params[i].linear, fits, err));
-    for (int l = 0; l < m->cfg.n_layers && m->cfg.kv_rank; l++)
-        R1_TRY(pack_latent(m, &m->layers[l].latent, err));
-    R1_TRY(pack_linear(m, &m->head, fits, err));
-    return m->lora ? r1_lora_pack(m, err) : R1_OK;
+    m->unsettled = fits && !m->trainable;
+    pack_list list = {0};
+    list_packs(m, fits, &list);
+    r1_status s = r1_op_pack_many(m->backend, list.want, list.n, err);
+    r1_mem_free(list.want);
+    return s == R1_OK && m->lora ? r1_lora_pack(m, err) : s;
+}
+
+void r1_model_settle(r1_model *m)
+{
+    if (!m->unsettled)
+        return;
+    const r1_tensor rows = m->head.rows;
+    const r1_pack_want want = {.p = &m->head.fwd, /* and with one that waits all */
+                               .w = rows,
+                               .as = pack_dtype(m, rows.dtype, rows.shape[1]),
+                               .later = true};
+    r1_status s = r1_op_pack_many(m->backend, &want, 1, NULL);
+    r1_assert(s == R1_OK);
+    m->unsettled = false;
 }
 
 void r1_model_refresh(r1_model *m)

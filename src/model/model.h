@@ -92,6 +92,7 @@ struct r1_model {
     bool trainable;
     r1_lora *lora; /* adapters, or NULL */
     bool f32_masters_owned;
+    bool unsettled;               /* r1_model_settle may have something to do */
     struct r1_model_files *files; /* maps and buffers that the tensors point into */
 };
 
@@ -132,6 +133,10 @@ void r1_model_initial(const r1_model *m, int i, float embed_std, uint64_t seed, 
 /* The dtype of the key/value caches that are opened from now on.  Q8_0 takes heads of a multiple of
  * 32 wide: R1_EUNSUPPORTED. */
 r1_status r1_model_set_kv(r1_model *m, r1_dtype t, r1_err *err);
+
+/* A model that is opened for inference reads its weights from the file until they are used a second
+ * time, and then takes the time to put them in order.  This takes it now. */
+void r1_model_settle(r1_model *m);
 
 /* After an update of the masters: refill the packs that are made of them. */
 void r1_model_refresh(r1_model *m);

@@ -400,16 +400,51 @@ static bool has_pairs(const r1_model *m, const parameter *p)
     return p->form == ROTARY && r1_config_architecture(m->cfg.arch)->gguf_pairs;
 }
 
+typedef struct {
+    r1_tensor to, from;
+    size_t row; /* bytes */
+    int head_dim;
+} unpair_job;
+
+static void unpair(void *ud, int thread, int64_t begin, int64_t end)
+{
+    (void)thread;
+    const unpair_job *j = ud;
+    for (int64_t i = begin; i < end; i++)
+        memcpy((char *)j->to.data + (size_t)i * j->row,
+               (const char *)j->from.data + (size_t)to_pairs(j->head_dim, i) * j->row, j->row);
+}
+
+static size_t copy_bytes(r1_tensor t)
+{
+    return (r1_tensor_bytes(t.dtype, r1_tensor_count(t)) + 63) / 64 * 64;
+}
+
 /* A copy in our order. */
 static r1_tensor unpair_rows(r1_model *m, r1_tensor t)
 {
-    const size_t row = r1_tensor_bytes(t.dtype, t.rank == 1 ? 1 : t.shape[1]);
-    char *copy = take_copy(m, (size_t)t.shape[0] * row);
-    for (int64_t i = 0; i < t.shape[0]; i++)
-        memcpy(copy + (size_t)i * row,
-               (const char *)t.data + (size_t)to_pairs(m->cfg.head_dim, i) * row, row);
-    t.data = copy;
-    return t;
+    struct r1_model_files *f = m->files;
+    const size_t bytes = copy_bytes(t);
+    r1_assert(f->turned_bytes - f->turned_used >= bytes);
+    unpair_job j = {t, t, r1_tensor_bytes(t.dtype, t.rank == 1 ? 1 : t.shape[1]),
+                    m->cfg.head_dim};
+    j.to.data = (char *)f->turned + f->turned_used;
+    f->turned_used += bytes;
+    r1_pool_for(m->backend->pool, t.shape[0], 64, unpair, &j);
+    return j.to;
+}
+
+/* Memory for all such copies. */
+static r1_status take_turned(r1_model *m, r1_err *err)
+{
+    struct r1_model_files *f = m->files;
+    found s;
+    for (int i = 0; f->gguf && i < m->n_params; i++)
+        if (has_pairs(m, f->from[i].p)) {
+            R1_TRY(find_source(m, i, &s, err));
+            f->turned_bytes += copy_bytes(s.t);
+        }
+    return f->turned_bytes ? r1_mem_large(f->turned_bytes, &f->turned, err) : R1_OK;
 }
 
 /* Head h's rows (Dn+Dv,C) F32 from the two tensors of a split one. */
@@ -564,6 +599,7 @@ static r1_status refuse_unknown(const r1_model *m, r1_err *err)
 r1_status r1_weights_bind(r1_model *m, r1_err *err)
 {
     R1_TRY(refuse_unknown(m, err));
+    R1_TRY(take_turned(m, err));
     for (int i = 0; i < m->n_params; i++) {
         found s;
         R1_TRY(find_source(m, i, &s, err));
@@ -733,6 +769,7 @@ void r1_weights_release(r1_model *m)
     struct r1_model_files *f = m->files;
     for (int i = 0; i < f->n_copies; i++)
         r1_mem_free(f->copies[i]);
+    r1_mem_large_free(f->turned, f->turned_bytes);
     for (int l = 0; m->layers && l < m->cfg.n_layers; l++)
         r1_mem_free(m->layers[l].experts);
     r1_mem_free(f->copies);

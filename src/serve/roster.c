@@ -156,6 +156,7 @@ static r1_status open_model(const r1_roster_options *o, const char *path, r1_hos
     r1_model_options how = {
         .threads = o->threads, .compute = o->compute, .adapter = o->adapter};
     R1_TRY(r1_model_open_with(path, &how, &h->m, err));
+    r1_model_settle(h->m); /* no request shall wait for it */
     if (o->context > 0 && o->context < h->m->cfg.context)
         h->m->cfg.context = o->context; /* the engine takes its limits from here */
     r1_status st = o->kv_given ? r1_model_set_kv(h->m, o->kv, err) : R1_OK;

@@ -144,8 +144,8 @@ static r1_packed *pack(r1_dtype t, int64_t o, int64_t k)
     r1_err err = {0};
     void *data = r1_mem_alloc(r1_tensor_bytes(t, o * k));
     memset(data, 0x11, r1_tensor_bytes(t, o * k));
-    if (r1_matmul_pack(pool, r1_isa_detect(), &p, r1_tensor_2d(data, t, o, k), t, false,
-                       &err) != R1_OK) {
+    const r1_pack_want want = {.p = &p, .w = r1_tensor_2d(data, t, o, k), .as = t};
+    if (r1_matmul_pack(pool, r1_isa_detect(), &want, 1, &err) != R1_OK) {
         fprintf(stderr, "limits: %s\n", err.msg);
         exit(1);
     }

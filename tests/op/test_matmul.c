@@ -1,4 +1,6 @@
 /* Packing, matmul and the gradient of a weight against double-precision sums. */
+#include "compute/matmul.h"
+#include "compute/pack_kernels.h"
 #include "op_test.h"
 
 /* ---- References -------------------------------------------------------------------------- */
@@ -438,6 +440,153 @@ static void a_lent_weight_can_be_turned(void **state)
     for_each_isa(turned);
 }
 
+/* Packs that are made by one call: each is what it would be alone, whichever goes first. */
+static void packs_together(const op_bench *bench)
+{
+    enum { O = 37, K = 512, N = 4, COUNT = 4 };
+    static const r1_dtype from[COUNT] = {R1_Q4_K, R1_F32, R1_BF16, R1_F16};
+    static const r1_dtype as[COUNT] = {R1_Q4_K, R1_BF16, R1_BF16, R1_F32};
+    static const int order[COUNT] = {2, 0, 3, 1};
+    r1_backend *b = bench->b[OP_MANY];
+    r1_packed *p[COUNT] = {NULL}, *alone[COUNT] = {NULL};
+    r1_pack_want want[COUNT];
+    r1_err err = {0};
+    what("%s packs made together", bench->isa);
+    for (int i = 0; i < COUNT; i++) {
+        const bool turn = i % 2;
+        want[i] = (r1_pack_want){
+            .p = &p[i],
+            .w = fill(turn ? matrix(from[i], K, O) : matrix(from[i], O, K), -1, 1),
+            .as = as[i],
+            .transpose = turn};
+        assert_int_equal(r1_op_pack(b, &alone[i], want[i].w, as[i], turn, &err), R1_OK);
+    }
+    assert_int_equal(r1_op_pack_many(b, want, 0, &err), R1_OK);
+    assert_int_equal(r1_op_pack_many(b, &want[1], 1, &err), R1_OK);
+    r1_packed *second = p[1];
+    assert_int_equal(r1_op_pack_many(b, want, COUNT, &err),
+                     R1_OK); /* of four one is refilled */
+    assert_ptr_equal(p[1], second);
+    for (int k = 0; k < COUNT; k++) {
+        const int i = order[k];
+        r1_tensor x = fill(matrix(as[i] == R1_BF16 ? R1_BF16 : R1_F32, N, K), -1, 1);
+        r1_tensor y = matrix(R1_F32, N, O), other = matrix(R1_F32, N, O);
+        r1_op_matmul(b, y, x, p[i], 0);
+        r1_op_matmul(b, other, x, alone[i], 0);
+        assert_bits("together", y, other);
+        r1_op_pack_free(b, p[i]);
+        r1_op_pack_free(b, alone[i]);
+    }
+    drop_all();
+}
+
+static void packs_are_made_together(void **state)
+{
+    (void)state;
+    for_each_isa(packs_together);
+}
+
+/* The scalar kernels are what the others are held against. */
+static void same_bytes(const op_bench *bench)
+{
+    static const int outputs[] = {16, 37, 3};
+    for (int t = 0; t < R1_DTYPE_COUNT; t++)
+        for (int i = 0; i < 6; i++) {
+            const int64_t o = outputs[i % 3], k = i < 3 ? 1280 : 256;
+            const bool plain = t == R1_F32 || t == R1_BF16;
+            if (!plain && !r1_block_can_pack((r1_dtype)t, k))
+                continue;
+            what("%s bytes of %s, %d x %d", bench->isa, r1_tensor_traits((r1_dtype)t)->name,
+                 (int)o, (int)k);
+            r1_tensor w = fill(matrix((r1_dtype)t, o, k), -1, 1);
+            r1_packed *p = NULL;
+            r1_err err = {0};
+            assert_int_equal(r1_op_pack(bench->b[OP_MANY], &p, w, w.dtype, false, &err), R1_OK);
+            const size_t row = r1_tensor_bytes(w.dtype, k);
+            uint8_t *want = r1_mem_alloc(p->panel_bytes * (size_t)p->panels);
+            for (int64_t n = 0; n < p->panels; n++) {
+                const int64_t left = o - n * R1_PANEL;
+                const int lanes = (int)(left < R1_PANEL ? left : R1_PANEL);
+                const char *rows = (const char *)w.data + (size_t)(n * R1_PANEL) * row;
+                uint8_t *to = want + (size_t)n * p->panel_bytes;
+                if (plain)
+                    r1_pack_kernels_scalar.turn((uint32_t *)(void *)to, rows, row, lanes,
+                                                (int64_t)(row / 4));
+                else
+                    r1_pack_kernels_scalar.block(to, w.dtype, rows, row, lanes, k);
+            }
+            assert_memory_equal(p->data, want, p->panel_bytes * (size_t)p->panels);
+            r1_mem_free(want);
+            r1_op_pack_free(bench->b[OP_MANY], p);
+            drop_all();
+        }
+}
+
+/* Packs that wait give the bits of those that do not: in their first use, in the second, which
+     * makes all of them, with many rows, and when they are asked for. */
+static void packs_later(const op_bench *bench)
+{
+    enum { O = 37, K = 512, MANY = 70, COUNT = 3, WAYS = 3 };
+    static const r1_dtype from[COUNT] = {R1_Q8_0, R1_BF16, R1_Q6_K};
+    static const r1_dtype as[COUNT] = {R1_Q8_0, R1_BF16, R1_F32};
+    r1_backend *b = bench->b[OP_MANY];
+    r1_err err = {0};
+    for (int way = 0; way < WAYS; way++) {
+        r1_packed *p[COUNT] = {NULL}, *alone[COUNT] = {NULL};
+        r1_pack_want want[COUNT];
+        what("%s packs made later, %d", bench->isa, way);
+        for (int i = 0; i < COUNT; i++) {
+            want[i] = (r1_pack_want){.p = &p[i],
+                                     .w = fill(matrix(from[i], O, K), -1, 1),
+                                     .as = as[i],
+                                     .later = true};
+            assert_int_equal(r1_op_pack(b, &alone[i], want[i].w, as[i], false, &err), R1_OK);
+        }
+        assert_int_equal(r1_op_pack_many(b, want, COUNT, &err), R1_OK);
+        for (int i = 0; i < COUNT; i++)
+            assert_null(p[i]->data);
+        for (int use = 0; use < 3; use++)
+            for (int i = 0; i < COUNT; i++) {
+                const int64_t n = way == 1 ? MANY : 2;
+                r1_tensor x = fill(matrix(as[i] == R1_BF16 ? R1_BF16 : R1_F32, n, K), -1, 1);
+                r1_tensor y = matrix(R1_F32, n, O), other = matrix(R1_F32, n, O);
+                if (way == 2 && use == 1 && i == 1) /* for one: for all, and once */
+                    assert_int_equal(r1_op_pack_many(b, &want[i], 1, &err), R1_OK);
+                r1_op_matmul(b, y, x, p[i], 0);
+                r1_op_matmul(b, other, x, alone[i], 0);
+                assert_bits("later", y, other);
+                assert_int_equal(p[COUNT - 1]->data != NULL, use > 0 || way == 1);
+            }
+        for (int i = 0; i < COUNT; i++) {
+            r1_op_pack_free(b, p[i]);
+            r1_op_pack_free(b, alone[i]);
+        }
+        drop_all();
+    }
+    r1_packed *p[2] = {NULL}; /* one is freed before the other is made */
+    r1_tensor w = fill(matrix(R1_Q4_0, O, K), -1, 1), x = fill(matrix(R1_F32, MANY, K), -1, 1);
+    const r1_pack_want want[2] = {{.p = &p[0], .w = w, .as = R1_Q4_0, .later = true},
+                                  {.p = &p[1], .w = w, .as = R1_Q4_0, .later = true}};
+    assert_int_equal(r1_op_pack_many(b, want, 2, &err), R1_OK);
+    r1_op_pack_free(b, p[0]);
+    r1_op_matmul(b, matrix(R1_F32, MANY, O), x, p[1], 0);
+    assert_non_null(p[1]->data);
+    r1_op_pack_free(b, p[1]);
+    drop_all();
+}
+
+static void packs_may_be_made_later(void **state)
+{
+    (void)state;
+    for_each_isa(packs_later);
+}
+
+static void every_instruction_set_packs_the_same_bytes(void **state)
+{
+    (void)state;
+    for_each_isa(same_bytes);
+}
+
 /* ---- Gradient of a weight ---------------------------------------------------------------- */
 
 static void check_dw(const op_bench *bench, int64_t n, int64_t o, int64_t k, r1_dtype dyt,
@@ -495,6 +644,9 @@ int main(void)
         cmocka_unit_test(weights_of_mixed_dtypes_share_a_call),
         cmocka_unit_test(a_pack_converts_transposes_and_refills),
         cmocka_unit_test(a_lent_weight_can_be_turned),
+        cmocka_unit_test(packs_are_made_together),
+        cmocka_unit_test(packs_may_be_made_later),
+        cmocka_unit_test(every_instruction_set_packs_the_same_bytes),
         cmocka_unit_test(a_weights_gradient_sums_over_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
