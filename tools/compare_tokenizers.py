@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Encode hostile text with `tokenizers` and with `r1 tokenize`, and compare the ids.
 
-Usage: tools/compare_tokenizers.py R1 [--golden] [--points] [--mb N] [MODEL...]
+Usage: tools/compare_tokenizers.py R1 [--golden] [--points] [--mb N] [--minutes N] [MODEL...]
 MODEL is a directory with a tokenizer.json, or a GGUF file whose tokenizer.ggml.pre is in PRE below;
 from a GGUF file the tokenizer.json that it was made from is put together again.  --golden adds the
 variants of tests/golden/tokenizer.  --points adds texts of all characters that Python knows; those
-that are newer than the PCRE2 of the system may differ.  Prints the first differences of each model
-and exits 1 if there is one.  Needs tokenizers and gguf.
+that are newer than the PCRE2 of the system may differ.  --file adds a text.  The texts of a model
+are compared in a random order on all cores, and no longer than --minutes; how many it were is
+printed, and the first differences of each model.  Exits 1 if there is one.  Needs tokenizers and
+gguf.
 """
 import argparse
 import json
@@ -14,7 +16,9 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
 import unicodedata
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -112,26 +116,41 @@ def every_point():
         yield text.encode()
 
 
-def compare(program, model, tokenizer, texts):
-    """The number of texts that differ."""
+def ids_of(program, model, tokenizer, raw):
+    """The ids of both, and what r1 complained of."""
+    want = tokenizer.encode(raw.decode(errors="replace"), add_special_tokens=False).ids
+    r = subprocess.run([program, "tokenize", model, "--file", "-"], input=raw, capture_output=True)
+    return want, list(map(int, r.stdout.split())), r.stderr.decode().strip()
+
+
+def show(model, tokenizer, i, want, got, complaint):
+    at = next((k for k, (a, b) in enumerate(zip(got, want)) if a != b), min(len(got), len(want)))
+    print(f"{model}: text {i}: {complaint} from token {at} on:")
+    for name, ids in ("tokenizers", want), ("r1", got):
+        print(f"  {name:10} {[tokenizer.id_to_token(k) for k in ids[max(0, at - 4):at + 6]]}")
+
+
+def compare(program, model, tokenizer, texts, seconds):
+    """Numbers of texts that differ, of texts and of bytes that there was time for."""
     t = Tokenizer.from_str(json.dumps(tokenizer))
-    bad = 0
-    for i, raw in enumerate(texts):
-        want = t.encode(raw.decode(errors="replace"), add_special_tokens=False).ids
-        r = subprocess.run([program, "tokenize", model, "--file", "-"], input=raw,
-                           capture_output=True)
-        got = list(map(int, r.stdout.split()))
-        if got == want:
-            continue
-        bad += 1
-        if bad > 3:
-            continue
-        at = next((k for k, (a, b) in enumerate(zip(got, want)) if a != b),
-                  min(len(got), len(want)))
-        print(f"{model}: text {i}: {r.stderr.decode().strip()} from token {at} on:")
-        for name, ids in ("tokenizers", want), ("r1", got):
-            print(f"  {name:10} {[t.id_to_token(k) for k in ids[max(0, at - 4):at + 6]]}")
-    return bad
+    end = time.monotonic() + seconds
+    bad = done = size = 0
+
+    def one(i):
+        if time.monotonic() < end:
+            return i, ids_of(program, model, t, texts[i])
+        return i, None
+
+    with ThreadPool() as workers:  # both programs work outside Python
+        for i, both in workers.imap_unordered(one, range(len(texts))):
+            if both is None:
+                continue
+            done, size = done + 1, size + len(texts[i])
+            if both[0] != both[1]:
+                bad += 1
+                if bad <= 3:
+                    show(model, t, i, *both)
+    return bad, done, size
 
 
 def main():
@@ -142,6 +161,8 @@ def main():
     ap.add_argument("--golden", action="store_true")
     ap.add_argument("--points", action="store_true")
     ap.add_argument("--mb", type=float, default=5)
+    ap.add_argument("--minutes", type=float, default=3, help="for each model")
+    ap.add_argument("--file", action="append", default=[])
     ap.add_argument("--seed", type=int, default=1)
     a = ap.parse_intermixed_args()
     bad = 0
@@ -159,9 +180,11 @@ def main():
             fragments = pools(tokenizer)
             texts = [hostile(rng, fragments, 1 << 16) for _ in range(int(a.mb * 16))]
             texts += every_point() if a.points else []
-            here = compare(a.r1, model, tokenizer, texts)
-            size = sum(map(len, texts)) / 1e6
-            print(f"{model}: {size:.1f} MB in {len(texts)} texts, {here} differ", flush=True)
+            texts += [Path(f).read_bytes() for f in a.file]
+            rng.shuffle(texts)
+            here, done, size = compare(a.r1, model, tokenizer, texts, a.minutes * 60)
+            print(f"{model}: {size / 1e6:.1f} MB in {done} of {len(texts)} texts, {here} differ",
+                  flush=True)
             bad += here
     sys.exit(bad > 0)
 
