@@ -10,8 +10,8 @@ zero, as it is before training), golden.json (sequences with the log-probabiliti
 adapter in F64; training cases as in gen_golden_model.py with their losses) and grads.safetensors
 (PyTorch's gradient of every A and B, named CASE:PARAMETER).
 
---check: PEFT loads ADAPTER, a directory that r1 saved, beside BASE; it must find what GOLDEN, one of
-the directories above, expects.  --logprobs prints the log-probabilities of IDS (1,2,3) as JSON.
+--check: PEFT loads ADAPTER, a directory that r1 saved, beside BASE; it must find what GOLDEN, one
+of the directories above, expects.  --logprobs prints the log-probabilities of IDS (1,2,3) as JSON.
 Made with torch 2.13.0, transformers 5.24.0, peft 0.21.2, safetensors 0.8.0.
 """
 import argparse
@@ -72,7 +72,8 @@ def make(root, name):
     for n in (2, 17, 40):
         ids = torch.tensor(rng.integers(0, VOCABULARY[name], n))
         with torch.no_grad():
-            golden["sequences"].append({"ids": ids.tolist(), "logprobs": score(model, ids).tolist()})
+            lp = score(model, ids).tolist()
+        golden["sequences"].append({"ids": ids.tolist(), "logprobs": lp})
     grads = {}
     for case, temperature in (("plain", 1.0), ("warm", 0.7)):
         documents = [torch.tensor(rng.integers(0, VOCABULARY[name], n)) for n in (21, 34)]

@@ -18,8 +18,8 @@ enum { PATH_SIZE = 4200, MAX_CONFIG = 1 << 20, MAX_R = 4096, MANY = 8 };
 
 /* ---- Which weights ----------------------------------------------------------------------- */
 
-/* May an adapter be applied beside it?  All of these are linear layers for PEFT, too; in models with
- * experts it takes the names of the feed-forward for the experts'. */
+/* May an adapter be applied beside it?  All of these are linear layers for PEFT, too; in models
+ * with experts it takes the names of the feed-forward for the experts'. */
 static bool is_applied(const r1_model *m, const r1_param *p)
 {
     return p->linear && strstr(p->name, m->cfg.n_experts ? ".self_attn." : "_proj");

@@ -5,8 +5,8 @@
  *
  * A model has at most one set of adapters.  Its own weights stay as they were loaded, quantised
  * ones too.  Adapters are applied where they are: the sampler and the trainer run the same pass.
- * They go beside the projections of attention and of the feed-forward; in models with experts beside
- * those of attention alone, without kv_b_proj, whose heads are parts of attention itself. */
+ * They go beside the projections of attention and of the feed-forward; in models with experts
+ * beside those of attention alone, without kv_b_proj, whose heads are parts of attention itself. */
 #ifndef R1_LORA_H
 #define R1_LORA_H
 

@@ -1,12 +1,11 @@
-/* test_lora.c: adapters against PEFT: log-probabilities and gradients of tests/golden/lora-* (made by
- * tools/gen_golden_lora.py); finite differences; files there and back, and refused; quantised bases;
- * merging; the sampler's view of an update. */
+/* test_lora.c: adapters against PEFT: log-probabilities and gradients of tests/golden/lora-* (made
+ * by tools/gen_golden_lora.py); finite differences; files there and back, and refused; quantised
+ * bases; merging; the sampler's view of an update. */
 #include "golden.h"
 
 #include <unistd.h>
 
 #include "base/os.h"
-#include "compute/quant.h"
 #include "engine/engine.h"
 #include "model/convert.h"
 #include "model/lora.h"
@@ -245,8 +244,8 @@ static void gradients_in_bf16_point_the_same_way(void **state)
     r1_model_close(m);
 }
 
-/* Two-sided differences of the loss along each trained matrix's own gradient; not with experts, whose
- * choice jumps. */
+/* Two-sided differences of the loss along each trained matrix's own gradient; not with experts,
+ * whose choice jumps. */
 static void gradients_are_differences(void **state)
 {
     (void)state;
