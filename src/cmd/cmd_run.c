@@ -8,6 +8,7 @@
 #include "base/os.h"
 #include "cmd/cmd_pull.h"
 #include "cmd/cmd_run.h"
+#include "engine/schema.h"
 #include "model/chat.h"
 
 #define MOST 10000000 /* no context is as long */
@@ -32,6 +33,11 @@ static const r1_opt run_rows[] = {
      .type = R1_OPT_BOOL,
      .offset = AT(raw),
      .help = "Continue the prompt as it is, without the model's chat template."},
+    {.name = "schema",
+     .type = R1_OPT_STR,
+     .offset = AT(schema),
+     .arg = "PATH",
+     .help = "Answer with JSON of this JSON schema (behind the thinking, if there is any)."},
     {.name = "samples",
      .letter = 'k',
      .type = R1_OPT_INT,
@@ -301,6 +307,8 @@ r1_status r1_cmd_reply_run(r1_run_session *s, r1_run_reply *r, int samples, r1_e
                     .keep = true,
                     .special = shows_tags(s),
                     .speculate = (r1_speculate)s->v->speculate,
+                    .think = {.inside = r->thinks},
+                    .grammar = s->grammar,
                     .on_token = on_token,
                     .ud = r,
                     .out = r->out};
@@ -484,9 +492,20 @@ static r1_status run_check(const r1_run_options *v, bool interactive, r1_err *er
     return r1_sampler_check(&v->sampling, err);
 }
 
+static r1_status read_schema(const char *path, r1_grammar **out, r1_err *err)
+{
+    json_t *schema;
+    R1_TRY(r1_json_load(path, R1_CMD_MAX_TEXT, &schema, err));
+    r1_status st = r1_schema_grammar(schema, path, out, err);
+    json_decref(schema);
+    return st;
+}
+
 static r1_status run_open(r1_run_session *s, const char *word, r1_err *err)
 {
     const r1_run_options *v = s->v;
+    if (v->schema)
+        R1_TRY(read_schema(v->schema, &s->grammar, err));
     R1_TRY(r1_cmd_open_model(word, v->lora, v->threads, v->compute, &s->m, err));
     if (v->ctx > s->m->cfg.context)
         return r1_fail(err, R1_EARG, "--ctx %d: the model's context is %d tokens", v->ctx,
@@ -537,6 +556,7 @@ int r1_cmd_run(int argc, char **argv)
                              : answer_input(&s, &err);
     }
     r1_engine_close(s.e);
+    r1_grammar_close(s.grammar);
     r1_model_close(s.m);
     json_decref(s.messages);
     r1_opts_release(&o);

@@ -8,7 +8,7 @@
 typedef struct {
     r1_sampling sampling;
     r1_opt_strs stop;
-    const char *prompt, *system, *lora;
+    const char *prompt, *system, *schema, *lora;
     int samples, threads, compute, ctx, kv, speculate;
     bool greedy, raw, json, think, fold, markdown, history;
 } r1_run_options;
@@ -31,9 +31,10 @@ typedef struct {
     const char *model; /* the MODEL word */
     r1_model *m;
     r1_engine *e;
-    json_t *messages; /* the chat so far */
-    uint64_t turn;    /* of the chat: each has random numbers of its own */
-    bool think, fold; /* as the user has them now */
+    json_t *messages;    /* the chat so far */
+    uint64_t turn;       /* of the chat: each has random numbers of its own */
+    bool think, fold;    /* as the user has them now */
+    r1_grammar *grammar; /* of the answers, or NULL */
 } r1_run_session;
 
 typedef struct {

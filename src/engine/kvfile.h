@@ -8,8 +8,8 @@
 
 #include "engine/kv.h"
 
-/* Write what is stored, atomically: a temporary file, synced, renamed.  The file has at most so many
- * bytes (0: any number): what was not used for the longest time is left out. */
+/* Write what is stored, atomically: a temporary file, synced, renamed.  The file has at most so
+ * many bytes (0: any number): what was not used for the longest time is left out. */
 r1_status r1_kvfile_save(const r1_kv *kv, const char *path, uint64_t most, r1_err *err);
 
 /* Store what a file has, the latest used first, as far as there are free pages; *tokens (or NULL)

@@ -137,8 +137,8 @@ static void take(r1_worker *w, note *n)
     r1_mem_free(n);
 }
 
-/* With the lock held, given back meanwhile.  Between requests that follow each other closely nothing
- * is prepared: it would take the time of the next one. */
+/* With the lock held, given back meanwhile.  Between requests that follow each other closely
+ * nothing is prepared: it would take the time of the next one. */
 static void wait_for_work(r1_worker *w)
 {
     struct timespec until;

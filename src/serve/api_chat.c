@@ -4,6 +4,7 @@
 
 #include "base/os.h"
 #include "engine/calls.h"
+#include "engine/echo.h"
 #include "model/chat.h"
 #include "serve/talk.h"
 
@@ -109,6 +110,61 @@ static r1_status text_prompt(r1_talk *t, const json_t *prompt, r1_err *err)
     return r1_detokenize(m, u->ids, u->n, &u->shown, &len, err);
 }
 
+/* A prompt whose log-probabilities are asked for. */
+typedef struct {
+    r1_talk *t;
+    r1_talk_turn *u;
+    r1_echo *echo;
+    bool more;
+} echoed;
+
+/* In the worker's thread, as the two below. */
+static r1_status begin_echo(r1_engine *e, void *ud, r1_err *err)
+{
+    (void)e;
+    echoed *x = ud;
+    if (x->u->n > INT32_MAX)
+        return r1_fail(err, R1_EARG, "the prompt has %zu tokens", x->u->n);
+    return r1_echo_open(x->t->host->m, x->u->ids, (int)x->u->n, x->t->ask.sampling.top_logprobs,
+                        &x->echo, err);
+}
+
+static r1_status go_on_with_echo(r1_engine *e, void *ud, r1_err *err)
+{
+    (void)e;
+    echoed *x = ud;
+    return r1_echo_step(x->echo, &x->more, err);
+}
+
+static r1_status end_echo(r1_engine *e, void *ud, r1_err *err)
+{
+    (void)e;
+    (void)err;
+    r1_echo_close(((echoed *)ud)->echo);
+    return R1_OK;
+}
+
+/* The log-probabilities of a prompt: piece by piece, others' steps between them. */
+static r1_status echo_prompt(r1_talk *t, r1_talk_turn *u, r1_err *err)
+{
+    r1_worker *w = t->host->w;
+    echoed x = {.t = t, .u = u, .more = true};
+    const int n_top = t->ask.sampling.top_logprobs;
+    if (u->n == 0)
+        return r1_fail(err, R1_EARG, "prompt: it has no tokens");
+    r1_status st = r1_worker_call(w, begin_echo, &x, err);
+    while (st == R1_OK && x.more)
+        st = r1_worker_call(w, go_on_with_echo, &x, err);
+    r1_reply_logprobs_init(&u->echo);
+    for (size_t i = 0; st == R1_OK && i < u->n; i++)
+        r1_reply_logprobs_add(&u->echo, false, t->host->m->tok, u->ids[i],
+                              r1_echo_lp(x.echo)[i], r1_echo_top(x.echo) + i * (size_t)n_top,
+                              n_top);
+    if (x.echo && r1_worker_call(w, end_echo, &x, NULL) != R1_OK)
+        r1_echo_close(x.echo); /* the worker takes no calls any more */
+    return st;
+}
+
 /* ---- What the reply must obey ------------------------------------------------------------ */
 
 /* Whether replies have control tokens in their text for us: calls of tools, or tags of
@@ -184,11 +240,6 @@ static r1_status parse(r1_talk *t, r1_ask_kind kind, r1_err *err)
     R1_TRY(r1_ask_parse(&t->ask, kind, body, len, err));
     if (kind == R1_ASK_CHAT && r1_routes_is_deepseek(t->ask.model))
         return r1_ask_deepseek(&t->ask, err);
-    if (t->ask.echo && t->ask.logprobs) {
-        snprintf(t->ask.param, sizeof t->ask.param, "echo");
-        return r1_fail(err, R1_EUNSUPPORTED,
-                       "request: log-probabilities of the prompt (echo) are not given");
-    }
     return R1_OK;
 }
 
@@ -197,8 +248,11 @@ static r1_status prepare(r1_talk *t, r1_err *err)
     r1_ask *a = &t->ask;
     t->hide = a->hide_given ? a->hide_reasoning : t->api->hide_reasoning;
     t->head.model = a->model && *a->model ? a->model : t->host->name;
-    for (int i = 0; i < a->n_prompts && a->kind == R1_ASK_TEXT; i++)
+    for (int i = 0; i < a->n_prompts && a->kind == R1_ASK_TEXT; i++) {
         R1_TRY(text_prompt(t, a->prompts[i], err));
+        if (a->echo && a->logprobs)
+            R1_TRY(echo_prompt(t, &t->turns[i], err));
+    }
     if (a->kind == R1_ASK_CHAT)
         R1_TRY(chat_prompt(t, err));
     return make_requests(t, err);

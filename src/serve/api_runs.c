@@ -149,20 +149,25 @@ static r1_status put_samples(r1_store *s, int64_t run, int64_t step, r1_buf *b, 
 
 /* ---- The route --------------------------------------------------------------------------- */
 
-/* A whole number, or -1. */
-static int64_t number(const char *s)
+/* A step that the query names, or -1; false: it is none. */
+static bool get_step(const r1_http_exchange *x, const char *name, int64_t *step)
 {
     char *end = NULL;
-    long long v = s ? strtoll(s, &end, 10) : -1;
-    return s && end != s && *end == 0 && v >= 0 ? v : -1;
+    const char *s = r1_http_query(x, name);
+    *step = s ? strtoll(s, &end, 10) : -1;
+    return !s || (end != s && *end == 0 && *step >= 0);
 }
 
-static r1_status answer(r1_store *s, const r1_http_exchange *x, r1_buf *b, bool *known,
+/* *status: of the reply, unless what is returned is an error. */
+static r1_status answer(r1_store *s, const r1_http_exchange *x, r1_buf *b, int *status,
                         r1_err *err)
 {
+    int64_t after, step;
     const char *rest = r1_http_path(x) + strlen("/api/runs");
     char *slash;
-    *known = true;
+    *status = get_step(x, "after", &after) && get_step(x, "step", &step) ? 200 : 400;
+    if (*status != 200)
+        return R1_OK;
     if (!*rest || strcmp(rest, "/") == 0) {
         r1_buf_puts(b, "{\"runs\":[");
         R1_TRY(r1_store_runs(s, put_run, b, err));
@@ -171,10 +176,10 @@ static r1_status answer(r1_store *s, const r1_http_exchange *x, r1_buf *b, bool 
     }
     long long run = strtoll(rest + 1, &slash, 10);
     if (slash != rest + 1 && strcmp(slash, "/metrics") == 0)
-        return put_metrics(s, run, number(r1_http_query(x, "after")), b, err);
+        return put_metrics(s, run, after, b, err);
     if (slash != rest + 1 && strcmp(slash, "/samples") == 0)
-        return put_samples(s, run, number(r1_http_query(x, "step")), b, err);
-    *known = false;
+        return put_samples(s, run, step, b, err);
+    *status = 404;
     return R1_OK;
 }
 
@@ -183,16 +188,19 @@ void r1_api_runs(r1_routes *api, r1_http_exchange *x)
     r1_store *s = NULL;
     r1_err err = {0};
     r1_buf b;
-    bool known = true;
+    int status = 200;
     r1_buf_init(&b, 0);
     r1_status st = r1_store_open(api->store, &s, &err);
     if (st == R1_OK)
-        st = answer(s, x, &b, &known, &err);
+        st = answer(s, x, &b, &status, &err);
     r1_store_close(s);
     if (st != R1_OK)
         r1_routes_fail_with(x, st == R1_EARG ? 404 : 500, err.msg, NULL);
-    else if (!known)
-        r1_routes_fail_with(x, 404, "there is nothing at this path", NULL);
+    else if (status != 200)
+        r1_routes_fail_with(x, status,
+                            status == 400 ? "a step is a number, 0 or more"
+                                          : "there is nothing at this path",
+                            NULL);
     else
         r1_routes_json(x, 200, &b);
     r1_buf_release(&b);

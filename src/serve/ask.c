@@ -177,7 +177,9 @@ static r1_status read_sampling(r1_ask *a, r1_err *err)
     R1_TRY(get_float(a, "frequency_penalty", -2, 2, &s->frequency_penalty, err));
     R1_TRY(get_float(a, "repeat_penalty", 0.1, 10, &s->repeat_penalty, err));
     R1_TRY(get_float(a, "repetition_penalty", 0.1, 10, &s->repeat_penalty, err));
-    R1_TRY(get_int(a, a->root, "max_tokens", 1, INT_MAX, &s->max_tokens, err));
+    /* Of a text none may be asked for, for the log-probabilities of the prompt alone. */
+    R1_TRY(get_int(a, a->root, "max_tokens", a->kind == R1_ASK_TEXT ? 0 : 1, INT_MAX,
+                   &s->max_tokens, err));
     R1_TRY(get_int(a, a->root, "max_completion_tokens", 1, INT_MAX, &s->max_tokens, err));
     R1_TRY(read_seed(a, err));
     R1_TRY(read_stop(a, err));
@@ -516,6 +518,11 @@ static r1_status read_prompts(r1_ask *a, r1_err *err)
                              ": 'prompt' is neither a text, nor an array of token ids, nor "
                              "an array of these"));
     R1_TRY(get_bool(a, a->root, "echo", &a->echo, err));
+    a->no_reply = a->sampling.max_tokens == 0;
+    if (a->no_reply && !a->echo)
+        return wrong(
+            a, "max_tokens",
+            r1_fail(err, R1_EARG, SUBJECT ": 'max_tokens' is 0, which needs 'echo': true"));
     R1_TRY(get_str(a, a->root, "suffix", &a->suffix, err));
     if (a->suffix && *a->suffix)
         return wrong(a, "suffix",

@@ -43,7 +43,8 @@ typedef struct {
     /* Text: strings, or arrays of ids. */
     const json_t *prompts[R1_ASK_PROMPTS]; /* [n_prompts] */
     int n_prompts;
-    bool echo;
+    bool echo;     /* the reply begins with the prompt */
+    bool no_reply; /* it is the prompt alone: max_tokens 0 */
     const char *suffix;
 
     int n;                /* completions of each prompt */

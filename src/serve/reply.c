@@ -68,6 +68,19 @@ void r1_reply_logprobs_reset(r1_reply_logprobs *l)
     l->n = 0;
 }
 
+void r1_reply_logprobs_append(r1_reply_logprobs *l, r1_reply_logprobs *more)
+{
+    r1_buf *to[5], *from[5];
+    buffers(l, to);
+    buffers(more, from);
+    for (int i = 0; i < 5; i++) {
+        r1_buf_puts(to[i], to[i]->len > 0 && from[i]->len > 0 ? "," : "");
+        r1_buf_append(to[i], from[i]->data, from[i]->len);
+    }
+    l->at += more->at;
+    l->n += more->n;
+}
+
 /* JSON has no infinity: what is never chosen has OpenAI's -9999. */
 static void put_lp(r1_buf *out, float lp)
 {
@@ -98,9 +111,14 @@ static void add_text(r1_reply_logprobs *l, const r1_tokenizer *t, int32_t id, fl
     r1_buf_puts(&l->tokens, comma);
     r1_json_quote(&l->tokens, s, n);
     r1_buf_puts(&l->values, comma);
-    put_lp(&l->values, lp);
     r1_buf_printf(&l->places, "%s%zu", comma, l->at);
     l->at += n;
+    if (isnan(lp)) {
+        r1_buf_puts(&l->values, "null");
+        r1_buf_printf(&l->tops, "%snull", comma);
+        return;
+    }
+    put_lp(&l->values, lp);
     r1_buf_printf(&l->tops, "%s{", comma);
     for (int i = 0; i < n_top && top[i].id >= 0; i++) {
         r1_tokenizer_bytes(t, top[i].id, &s, &n);

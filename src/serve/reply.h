@@ -28,9 +28,12 @@ typedef struct {
 void r1_reply_logprobs_init(r1_reply_logprobs *l);
 void r1_reply_logprobs_release(r1_reply_logprobs *l);
 void r1_reply_logprobs_reset(r1_reply_logprobs *l); /* but for `at` */
-/* Append one token; top[n_top]: the likeliest in its place. */
+/* Append one token; top[n_top]: the likeliest in its place.  lp is NaN for the first token of a
+ * text, which nothing precedes (completions). */
 void r1_reply_logprobs_add(r1_reply_logprobs *l, bool chat, const r1_tokenizer *t, int32_t id,
                            float lp, const r1_top *top, int n_top);
+
+void r1_reply_logprobs_append(r1_reply_logprobs *l, r1_reply_logprobs *more);
 
 /* A piece of a choice: what is NULL or empty is left out. */
 typedef struct {

@@ -44,6 +44,7 @@ void r1_talk_free(r1_talk *t)
         r1_mem_free(u->out);
         r1_mem_free(u->ids);
         r1_mem_free(u->shown);
+        r1_reply_logprobs_release(&u->echo);
     }
     for (int i = 0; t->choices && i < t->n_choices; i++)
         choice_release(&t->choices[i]);
@@ -389,14 +390,36 @@ static void open_choices(r1_talk *t)
         for (size_t k = 0; k < sizeof all / sizeof *all; k++)
             r1_buf_init(all[k], 0);
     }
-    for (int i = 0; i < t->n_turns; i++)
-        for (int k = 0; t->turns[i].shown && k < t->turns[i].q.samples; k++)
-            r1_buf_puts(&t->choices[t->turns[i].first + k].content, t->turns[i].shown);
+    for (int i = 0; i < t->n_turns; i++) {
+        r1_talk_turn *u = &t->turns[i];
+        for (int k = 0; u->shown && k < u->q.samples; k++) {
+            r1_buf_puts(&t->choices[u->first + k].content, u->shown);
+            if (u->echo.n > 0)
+                r1_reply_logprobs_append(&t->choices[u->first + k].logprobs, &u->echo);
+        }
+    }
+}
+
+/* The prompts are the whole reply. */
+static void end_at_once(r1_talk *t)
+{
+    if (t->ask.stream)
+        r1_http_begin(t->x);
+    for (int i = 0; i < t->n_choices; i++) {
+        t->choices[i].finish = R1_FINISH_LENGTH;
+        if (is_live(t) && !t->ask.verifier)
+            send_part(t, i, finish_name(&t->choices[i]), NULL);
+    }
+    end(t);
 }
 
 void r1_talk_start(r1_talk *t)
 {
     open_choices(t);
+    if (t->ask.no_reply) {
+        end_at_once(t);
+        return;
+    }
     pthread_mutex_lock(&t->lock);
     for (int i = 0; i < t->n_turns && !t->failed; i++) {
         r1_talk_turn *u = &t->turns[i];

@@ -22,7 +22,8 @@ typedef struct {
     r1_talk *t;
     int32_t *ids; /* owned */
     size_t n;
-    char *shown; /* owned: the prompt's text to repeat (echo), or NULL */
+    char *shown;            /* owned: the prompt's text to repeat (echo), or NULL */
+    r1_reply_logprobs echo; /* of its tokens, where they are asked for */
     r1_request q;
     uint64_t id;        /* the worker's */
     r1_completion *out; /* [q.samples] */

@@ -70,6 +70,14 @@ print(json.load(open(sys.argv[1]))["text"])' "$TMP/first" > "$TMP/text"
     printf '12 34' | "$R1" run "$m" --raw --greedy -n 8 -t 1 > "$TMP/out" 2>&1
     cmp -s "$TMP/out" "$TMP/text" || fail "$m: text and JSON differ: $(head -c 200 "$TMP/out")"
 
+    # These models know digits and little else.
+    printf '{"type": "integer", "minimum": 120, "maximum": 199}' > "$TMP/schema"
+    expect 0 '' "$R1" run "$m" -p "12 34" --raw -k 3 --schema "$TMP/schema" --json
+    json "all(120 <= int(s['text']) <= 199 and s['finish_reason'] == 'stop' for s in o['samples'])"
+    printf '{"type": "array", "uniqueItems": true}' > "$TMP/schema"
+    expect_error 'uniqueItems' "$R1" run "$m" -p x --schema "$TMP/schema"
+    expect_error 'none.json' "$R1" run "$m" -p x --schema "$TMP/none.json"
+
     expect 0 '' "$R1" run "$m" -p "12 34" --raw -k 3 --temperature 1 -n 8 --seed 7 --json
     cp "$TMP/out" "$TMP/first"
     json "len(o['samples']) == 3 and o['seed'] == 7"

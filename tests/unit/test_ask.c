@@ -74,6 +74,10 @@ static void test_sampling(void **state)
     assert_int_equal(a->sampling.n_stop, 1);
     assert_int_equal(a->sampling.top_logprobs, 3);
     assert_true(a->sampling.top_p > 0);
+    assert_false(a->no_reply);
+    r1_ask_release(a);
+    a = ask(R1_ASK_TEXT, "{\"prompt\":\"b\",\"max_tokens\":0,\"echo\":true}");
+    assert_true(a->no_reply);
     r1_ask_release(a);
 }
 

@@ -1,5 +1,6 @@
 /* A whole server with tiny random models: what is answered, what is refused, and what becomes of
  * clients that leave, of many at once, of models that do not fit together. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -303,6 +304,53 @@ static void test_logprobs(void **state)
     assert_int_equal(json_array_size(at(v, "choices.0.logprobs.tokens")), 24);
     assert_int_equal(json_array_size(at(v, "choices.0.logprobs.text_offset")), 24);
     json_decref(v);
+}
+
+/* What a model gave to its own words is what it gives to them in a prompt. */
+static void test_echo(void **state)
+{
+    (void)state;
+    const char *lists[] = {"tokens", "token_logprobs", "top_logprobs", "text_offset"};
+    char path[64];
+    json_t *v = ask("/v1/completions",
+                    "{\"prompt\":\"abc\",\"echo\":true,\"logprobs\":2,\"temperature\":1,"
+                    "\"seed\":3,\"max_tokens\":90,\"logit_bias\":{\"97\":100,\"98\":100,"
+                    "\"99\":100,\"100\":100}}",
+                    200);
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, sizeof path, "choices.0.logprobs.%s", lists[i]);
+        assert_int_equal(json_array_size(at(v, path)), 93);
+    }
+    assert_true(json_is_null(at(v, "choices.0.logprobs.token_logprobs.0")));
+    assert_true(json_is_null(at(v, "choices.0.logprobs.top_logprobs.0")));
+    assert_int_equal(json_object_size(at(v, "choices.0.logprobs.top_logprobs.1")), 2);
+    assert_int_equal(int_at(v, "choices.0.logprobs.text_offset.3"), 3);
+    /* Byte tokens: the words are again these tokens. */
+    r1_buf body;
+    r1_buf_init(&body, 0);
+    r1_buf_puts(&body, "{\"max_tokens\":0,\"echo\":true,\"logprobs\":0,\"prompt\":[97,98,99");
+    for (size_t i = 3; i < 93; i++) {
+        const char *s =
+            json_string_value(json_array_get(at(v, "choices.0.logprobs.tokens"), i));
+        assert_non_null(s);
+        r1_buf_printf(&body, ",%d", s[0]);
+    }
+    r1_buf_puts(&body, "]}");
+    json_t *again = ask("/v1/completions", body.data, 200);
+    assert_string_equal(text_at(again, "choices.0.finish_reason"), "length");
+    assert_int_equal(int_at(again, "usage.completion_tokens"), 0);
+    for (int i = 1; i < 93; i++) {
+        snprintf(path, sizeof path, "choices.0.logprobs.token_logprobs.%d", i);
+        double want = json_number_value(at(v, path)), got = json_number_value(at(again, path));
+        assert_true(want < 0 && fabs(want - got) < 1e-3);
+    }
+    r1_buf_release(&body);
+    json_decref(again);
+    json_decref(v);
+    streamed s = ask_stream("/v1/completions", "{\"prompt\":\"abc\",\"echo\":true,"
+                                               "\"max_tokens\":0,\"stream\":true}");
+    assert_string_equal(s.finish, "length");
+    streamed_release(&s);
 }
 
 /* ---- Reasoning --------------------------------------------------------------------------- */
@@ -626,7 +674,8 @@ static void test_bad_requests(void **state)
         {"/v1/completions", "{\"prompt\":[\"a\",1]}", 400, "prompt"},
         {"/v1/completions", "{\"prompt\":[99999]}", 400, NULL},
         {"/v1/completions", "{\"prompt\":\"a\",\"suffix\":\"b\"}", 400, "suffix"},
-        {"/v1/completions", "{\"prompt\":\"a\",\"echo\":true,\"logprobs\":1}", 400, "echo"},
+        {"/v1/completions", "{\"prompt\":\"a\",\"max_tokens\":0}", 400, "max_tokens"},
+        {"/v1/completions", "{\"prompt\":\"\",\"echo\":true,\"logprobs\":1}", 400, NULL},
         {"/tokenize", "{}", 400, NULL},
         {"/tokenize", "{\"content\":7}", 400, NULL},
         {"/detokenize", "{\"tokens\":[\"a\"]}", 400, "tokens"},
@@ -635,6 +684,8 @@ static void test_bad_requests(void **state)
         {"/v1/embeddings", "{\"input\":\"\"}", 400, "input"},
         {"/v1/embeddings", "{\"input\":\"a\",\"encoding_format\":\"xml\"}", 400, "input"},
         {"/nothing", "{}", 404, NULL},
+        {"/api/runs/1/metrics?after=-1", NULL, 400, NULL},
+        {"/api/runs/1/samples?step=x", NULL, 400, NULL},
         {"/v1/../v1/models", "{}", 404, NULL},
         {"/v1/models", "{}", 405, NULL},
         {"/v1/models/nobody", NULL, 404, "model"},
@@ -1068,17 +1119,18 @@ int main(void)
         cmocka_unit_test(test_whole),        cmocka_unit_test(test_stream),
         cmocka_unit_test(test_many),         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_prompts),      cmocka_unit_test(test_logprobs),
-        cmocka_unit_test(test_reasoning),    cmocka_unit_test(test_no_thinking),
-        cmocka_unit_test(test_prefix),       cmocka_unit_test(test_deepseek),
-        cmocka_unit_test(test_formats),      cmocka_unit_test(test_tool_calls),
-        cmocka_unit_test(test_budget),       cmocka_unit_test(test_cache),
-        cmocka_unit_test(test_verify),       cmocka_unit_test(test_bad_requests),
-        cmocka_unit_test(test_tolerated),    cmocka_unit_test(test_tokens),
-        cmocka_unit_test(test_injection),    cmocka_unit_test(test_embeddings),
-        cmocka_unit_test(test_pages),        cmocka_unit_test(test_crowd),
-        cmocka_unit_test(test_leaving),      cmocka_unit_test(test_queue),
-        cmocka_unit_test(test_timeout),      cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_origins),      cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_broken_model), cmocka_unit_test(test_ending)};
+        cmocka_unit_test(test_echo),         cmocka_unit_test(test_reasoning),
+        cmocka_unit_test(test_no_thinking),  cmocka_unit_test(test_prefix),
+        cmocka_unit_test(test_deepseek),     cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_tool_calls),   cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_cache),        cmocka_unit_test(test_verify),
+        cmocka_unit_test(test_bad_requests), cmocka_unit_test(test_tolerated),
+        cmocka_unit_test(test_tokens),       cmocka_unit_test(test_injection),
+        cmocka_unit_test(test_embeddings),   cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_crowd),        cmocka_unit_test(test_leaving),
+        cmocka_unit_test(test_queue),        cmocka_unit_test(test_timeout),
+        cmocka_unit_test(test_keys),         cmocka_unit_test(test_origins),
+        cmocka_unit_test(test_memory),       cmocka_unit_test(test_broken_model),
+        cmocka_unit_test(test_ending)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
