@@ -50,6 +50,8 @@ int r1_cmd_create(int argc, char **argv);
 int r1_cmd_pretrain(int argc, char **argv);
 int r1_cmd_sft(int argc, char **argv);
 int r1_cmd_grpo(int argc, char **argv);
+int r1_cmd_sample(int argc, char **argv);
+int r1_cmd_pipeline(int argc, char **argv);
 int r1_cmd_eval(int argc, char **argv);
 int r1_cmd_demo(int argc, char **argv);
 int r1_cmd_task(int argc, char **argv);

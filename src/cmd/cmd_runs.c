@@ -1,13 +1,14 @@
-/* cmd_runs.c: `r1 runs` looks into the run store: list, show, export, report. */
+/* cmd_runs.c: `r1 runs` looks into the run store: list, show, export, report, compare. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/os.h"
 #include "cmd/cmd.h"
-#include "recipe/report.h"
+#include "recipe/compare.h"
 
 typedef struct {
     const char *store, *output;
@@ -21,7 +22,10 @@ static const r1_opt rows[] = {
      .offset = AT(store),
      .arg = "PATH",
      .help = "The run store, instead of $R1_HOME/runs.db."},
-    {.name = "json", .type = R1_OPT_BOOL, .offset = AT(json), .help = "List or show as JSON."},
+    {.name = "json",
+     .type = R1_OPT_BOOL,
+     .offset = AT(json),
+     .help = "List, show or compare as JSON."},
     {.name = "csv",
      .type = R1_OPT_BOOL,
      .offset = AT(csv),
@@ -35,7 +39,8 @@ static const r1_opt rows[] = {
      .type = R1_OPT_STR,
      .offset = AT(output),
      .arg = "FILE",
-     .help = "Where `report` writes its HTML page, instead of run-ID.html."},
+     .help = "Where `report` and `compare` write their HTML page, instead of run-ID.html; "
+             "`compare` writes one only if asked."},
 };
 
 /* ---- Text -------------------------------------------------------------------------------- */
@@ -310,13 +315,64 @@ static r1_status report(r1_store *s, int64_t run, const options *v, r1_err *err)
     return R1_OK;
 }
 
+/* ---- Compare ----------------------------------------------------------------------------- */
+
+static r1_status act_compare(r1_store *s, const int64_t *runs, int n, const options *v,
+                             r1_err *err)
+{
+    r1_compare c;
+    r1_buf b;
+    R1_TRY(r1_compare_read(s, runs, n, &c, err));
+    r1_buf_init(&b, 0);
+    if (v->json)
+        r1_compare_json(&c, &b);
+    else
+        r1_compare_text(&c, r1_os_terminal_columns(STDOUT_FILENO), &b);
+    r1_status status = v->output ? r1_compare_write(&c, v->output, err) : R1_OK;
+    if (status == R1_OK)
+        fwrite(b.data, 1, b.len, stdout);
+    r1_buf_release(&b);
+    r1_compare_release(&c);
+    return status;
+}
+
 /* ---- The command ------------------------------------------------------------------------- */
 
-typedef r1_status action(r1_store *s, int64_t run, const options *v, r1_err *err);
+typedef r1_status action(r1_store *s, const int64_t *runs, int n, const options *v,
+                         r1_err *err);
+
+static r1_status act_show(r1_store *s, const int64_t *runs, int n, const options *v,
+                          r1_err *err)
+{
+    (void)n;
+    return show(s, runs[0], v, err);
+}
+
+static r1_status act_export(r1_store *s, const int64_t *runs, int n, const options *v,
+                            r1_err *err)
+{
+    (void)n;
+    return export_run(s, runs[0], v, err);
+}
+
+static r1_status act_report(r1_store *s, const int64_t *runs, int n, const options *v,
+                            r1_err *err)
+{
+    (void)n;
+    return report(s, runs[0], v, err);
+}
+
 static const struct {
     const char *name;
+    int least, most; /* runs */
+    bool output, json;
     action *act;
-} actions[] = {{"show", show}, {"export", export_run}, {"report", report}};
+} actions[] = {
+    {"show", 1, 1, false, true, act_show},
+    {"export", 1, 1, false, false, act_export},
+    {"report", 1, 1, true, false, act_report},
+    {"compare", 2, R1_COMPARE_MAX, true, true, act_compare},
+};
 enum { N_ACTIONS = sizeof actions / sizeof *actions };
 
 static bool parse_id(const char *text, int64_t *id)
@@ -327,37 +383,59 @@ static bool parse_id(const char *text, int64_t *id)
     return sscanf(text, "%" SCNd64, id) == 1 && *id > 0;
 }
 
+enum { MAX_WORDS = 1 + R1_COMPARE_MAX };
+
+/* The options that go with an action. */
+static r1_status check_options(int a, const options *v, r1_err *err)
+{
+    if (v->output && !actions[a].output)
+        return r1_fail(err, R1_EARG, "--output belongs to `runs report` and `runs compare`");
+    if (v->json && !actions[a].json)
+        return r1_fail(err, R1_EARG,
+                       "--json belongs to `runs`, `runs show` and `runs compare`");
+    if ((actions[a].act == act_export) != (v->csv || v->jsonl) || (v->csv && v->jsonl))
+        return r1_fail(err, R1_EARG, "runs export takes one of --csv and --jsonl");
+    return R1_OK;
+}
+
 /* What the words ask for; *act stays NULL for the list. */
 static r1_status understand(const char **words, int n_words, const options *v, action **act,
-                            int64_t *run, r1_err *err)
+                            int64_t *runs, r1_err *err)
 {
     *act = NULL;
-    if (v->output && (n_words == 0 || strcmp(words[0], "report") != 0))
-        return r1_fail(err, R1_EARG, "--output belongs to `runs report`");
-    if (n_words == 0)
+    if (n_words == 0) {
+        if (v->output)
+            return r1_fail(err, R1_EARG,
+                           "--output belongs to `runs report` and `runs compare`");
         return v->csv || v->jsonl
                    ? r1_fail(err, R1_EARG, "--csv and --jsonl belong to `runs export`")
                    : R1_OK;
+    }
     const char *names[N_ACTIONS];
+    int a = -1;
     for (int i = 0; i < N_ACTIONS; i++) {
         names[i] = actions[i].name;
-        if (strcmp(words[0], names[i]) == 0)
-            *act = actions[i].act;
+        a = strcmp(words[0], names[i]) == 0 ? i : a;
     }
-    if (!*act) {
+    if (a < 0) {
         const char *near = r1_opt_nearest(words[0], names, N_ACTIONS);
-        return r1_fail(err, R1_EARG, "runs: '%.60s' is not show, export or report%s%s%s",
-                       words[0], near ? ", did you mean '" : "", near ? near : "",
-                       near ? "'?" : "");
+        return r1_fail(err, R1_EARG,
+                       "runs: '%.60s' is not show, export, report or compare%s%s%s", words[0],
+                       near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
     }
-    if (n_words < 2)
-        return r1_fail(err, R1_EARG, "runs %s: the run's ID is missing", words[0]);
-    if (!parse_id(words[1], run))
-        return r1_fail(err, R1_EARG, "runs %s: '%.60s' is not a run's ID", words[0], words[1]);
-    if ((*act == export_run) != (v->csv || v->jsonl) || (v->csv && v->jsonl))
-        return r1_fail(err, R1_EARG, "runs export takes one of --csv and --jsonl");
-    if (v->json && *act != show)
-        return r1_fail(err, R1_EARG, "--json belongs to `runs` and `runs show`");
+    if (n_words - 1 < actions[a].least)
+        return r1_fail(err, R1_EARG, "runs %s: %s", words[0],
+                       actions[a].least == 1 ? "the run's ID is missing"
+                                             : "give the IDs of two runs or more");
+    if (n_words - 1 > actions[a].most)
+        return r1_fail(err, R1_EARG, "runs %s: at most %d run%s", words[0], actions[a].most,
+                       actions[a].most == 1 ? "" : "s");
+    for (int i = 1; i < n_words; i++)
+        if (!parse_id(words[i], &runs[i - 1]))
+            return r1_fail(err, R1_EARG, "runs %s: '%.60s' is not a run's ID", words[0],
+                           words[i]);
+    R1_TRY(check_options(a, v, err));
+    *act = actions[a].act;
     return R1_OK;
 }
 
@@ -366,14 +444,14 @@ int r1_cmd_runs(int argc, char **argv)
     options v;
     r1_opts o;
     r1_err err = {0};
-    const char *words[2];
+    const char *words[MAX_WORDS];
     int n_words, code;
-    int64_t run = 0;
+    int64_t runs[R1_COMPARE_MAX] = {0};
     action *act;
     r1_opts_init(&o, rows, R1_CMD_COUNT(rows), &v, sizeof v);
-    if (!r1_cmd_options("runs", &o, argc, argv, words, 2, &n_words, &code))
+    if (!r1_cmd_options("runs", &o, argc, argv, words, MAX_WORDS, &n_words, &code))
         return code;
-    if (understand(words, n_words, &v, &act, &run, &err) != R1_OK) {
+    if (understand(words, n_words, &v, &act, runs, &err) != R1_OK) {
         r1_opts_release(&o);
         return r1_cmd_usage(&err, "runs");
     }
@@ -385,7 +463,7 @@ int r1_cmd_runs(int argc, char **argv)
     if (status == R1_OK)
         status = r1_store_open(v.store, &s, &err);
     if (status == R1_OK)
-        status = act ? act(s, run, &v, &err) : list(s, &v, &err);
+        status = act ? act(s, runs, n_words - 1, &v, &err) : list(s, &v, &err);
     r1_store_close(s);
     r1_opts_release(&o);
     return status == R1_OK ? 0 : r1_cmd_fail(&err);

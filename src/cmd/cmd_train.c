@@ -1,5 +1,5 @@
-/* cmd_train.c: `r1 pretrain`, `r1 sft` and `r1 grpo`: a run file, overrides, and the progress of
- * the run on a terminal, in a log or as JSON lines. */
+/* cmd_train.c: `r1 pretrain`, `r1 sft`, `r1 grpo` and `r1 sample`: a run file, overrides, and the
+ * progress of the run on a terminal, in a log or as JSON lines. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "cmd/cmd.h"
 #include "recipe/grpo.h"
 #include "recipe/pretrain.h"
+#include "recipe/sample.h"
 #include "recipe/sft.h"
 
 enum { MAX_OVERRIDES = 64 };
@@ -75,6 +76,8 @@ static const struct {
 } shown[] = {
     {"reward", "reward", "%.3f"},
     {"eval/pass@1", "dev pass@1", "%.3f"},
+    {"samples/kept", "kept", "%.0f"},
+    {"samples/accuracy", "right", "%.3f"},
     {"completions/mean_length", "length", "%.0f"},
     {"completions/clipped_ratio", "cut", "%.2f"},
     {"frac_reward_zero_std", "dead", "%.2f"},
@@ -140,7 +143,7 @@ static void on_note(void *ud, const char *text)
     fprintf(stderr, "note: %s\n", text);
 }
 
-/* ---- One body for the three -------------------------------------------------------------- */
+/* ---- One body for the four --------------------------------------------------------------- */
 
 typedef r1_status (*run_fn)(const void *o, const char *config, r1_store *store,
                             const r1_listener *listener, bool resume, r1_err *err);
@@ -161,6 +164,12 @@ static r1_status run_grpo(const void *o, const char *config, r1_store *store,
                           const r1_listener *listener, bool resume, r1_err *err)
 {
     return r1_grpo_run(o, config, store, listener, resume, err);
+}
+
+static r1_status run_sample(const void *o, const char *config, r1_store *store,
+                            const r1_listener *listener, bool resume, r1_err *err)
+{
+    return r1_sample_run(o, config, store, listener, resume, err);
 }
 
 /* The run file and the overrides into o; *code is the exit code of a failure. */
@@ -256,4 +265,11 @@ int r1_cmd_grpo(int argc, char **argv)
     r1_grpo_options v;
     return train_command("grpo", r1_grpo_rows, r1_grpo_n_rows, &v, sizeof v, run_grpo, argc,
                          argv);
+}
+
+int r1_cmd_sample(int argc, char **argv)
+{
+    r1_sample_options v;
+    return train_command("sample", r1_sample_rows, r1_sample_n_rows, &v, sizeof v, run_sample,
+                         argc, argv);
 }

@@ -39,6 +39,10 @@ static const r1_command commands[] = {
     {"sft", "RUNFILE [KEY=VALUE...] [OPTION...]", "Fine-tune a model on examples.", r1_cmd_sft},
     {"grpo", "RUNFILE [KEY=VALUE...] [OPTION...]",
      "Teach a model by reinforcement learning from verifiable rewards.", r1_cmd_grpo},
+    {"sample", "RUNFILE [KEY=VALUE...] [OPTION...]",
+     "Make training data of a model's own right and readable answers.", r1_cmd_sample},
+    {"pipeline", "FILE [KEY=VALUE...] [OPTION...]",
+     "Run the stages of a recipe, measure each, and show a table.", r1_cmd_pipeline},
     {"eval",
      "MODEL [BENCH...] [OPTION...] | benchmarks [NAME] | list | show ID | compare ID ID | "
      "rescore ID | report ID... | export ID | remove ID...",
@@ -51,8 +55,8 @@ static const r1_command commands[] = {
     {"verify", "list | NAME [OPTION...]",
      "Judge an answer by a verifier, or compare a file of answers with the references.",
      r1_cmd_verify},
-    {"runs", "[show ID | export ID | report ID] [OPTION...]",
-     "List training runs, show one's metrics, or export them.", r1_cmd_runs},
+    {"runs", "[show ID | export ID | report ID | compare ID ID...] [OPTION...]",
+     "List training runs, show one's metrics, export them, or compare some.", r1_cmd_runs},
     {"help", "[COMMAND]", "Show this list, or a command's options.", cmd_help},
     {"version", "", "Print the version.", cmd_version},
 };

@@ -21,7 +21,17 @@ r1_status r1_model_resolve(const char *word, char *path, size_t size, r1_err *er
 {
     if (!r1_os_exists(word))
         return r1_cache_find(word, path, size, err);
-    int n = snprintf(path, size, "%s", word);
+    /* A checkpoint, or the directory of a pipeline's stage, has its model in a folder. */
+    static const char *const inside[] = {"model", "model.gguf"};
+    int n = snprintf(path, size, "%s/config.json", word);
+    bool found = !r1_os_is_dir(word) || (n >= 0 && (size_t)n < size && r1_os_exists(path));
+    for (size_t i = 0; i < sizeof inside / sizeof *inside && !found; i++) {
+        n = snprintf(path, size, "%s/%s", word, inside[i]);
+        found = n >= 0 && (size_t)n < size && r1_os_exists(path);
+        if (found)
+            return R1_OK;
+    }
+    n = snprintf(path, size, "%s", word);
     return n >= 0 && (size_t)n < size ? R1_OK
                                       : r1_fail(err, R1_EARG, "%s: the path is too long", word);
 }

@@ -96,8 +96,9 @@ struct r1_model {
     struct r1_model_files *files; /* maps and buffers that the tensors point into */
 };
 
-/* A MODEL word of the command line to a path: an existing path as it is, else a name in the cache
- * (cache.h), else an error that lists what there is. */
+/* A MODEL word of the command line to a path: an existing path as it is (a directory without a
+ * config.json that has a folder "model" or a "model.gguf", such as a checkpoint, stands for that),
+ * else a name in the cache (cache.h), else an error that lists what there is. */
 r1_status r1_model_resolve(const char *word, char *path, size_t size, r1_err *err);
 
 typedef struct {

@@ -1,5 +1,5 @@
-/* reflect.c: see reflect.h.  A phrase is found in lower case, at the edges of words; the longest one
- * at a place counts, and no letter counts twice. */
+/* reflect.c: see reflect.h.  A phrase is found in lower case, at the edges of words; the longest
+ * one at a place counts, and no letter counts twice. */
 #include "recipe/reflect.h"
 
 #include <stdlib.h>

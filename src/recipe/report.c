@@ -161,7 +161,7 @@ static void tick_text(char *out, size_t size, double v, double step)
         snprintf(out, size, "%.*f", (int)ceil(-log10(step) - 1e-9), v);
 }
 
-static void value_text(char *out, size_t size, double v)
+void r1_report_number(char *out, size_t size, double v)
 {
     double a = fabs(v);
     if (!isfinite(v))
@@ -312,46 +312,50 @@ void r1_report_curve(r1_buf *out, const double *y, int n, int columns, int rows,
 
 /* ---- HTML: charts ------------------------------------------------------------------------ */
 
-enum { MAX_LINES = 8, MAX_POINTS = 500, SMOOTH_FROM = 40 };
+enum { MAX_POINTS = 500, SMOOTH_FROM = 40 };
 
 /* Which metrics share a chart.  A pattern ends at the first NULL. */
 typedef struct {
     const char *title, *unit;
     const char *patterns[4];
-    enum { ANY, SHARES, COUNTS } which; /* of the matching series, by whether all are <= 1 */
 } chart;
 
 static const chart charts[] = {
-    {"Reward", "mean of a step", {"reward"}, ANY},
-    {"Accuracy on problems not trained on", "share", {"eval/pass@*", "eval/cons@*"}, ANY},
-    {"Length of completions", "tokens", {"completions/mean_length"}, ANY},
-    {"What completions show", "share of completions", {"emergence/*"}, SHARES},
-    {"What completions show", "per completion", {"emergence/*"}, COUNTS},
-    {"Loss", "", {"loss", "eval/loss"}, ANY},
-    {"Entropy", "nats per token", {"entropy"}, ANY},
-    {"KL from the reference", "nats per token", {"kl"}, ANY},
+    {"Reward", "mean of a step", {"reward"}},
+    {"Accuracy on problems not trained on", "share", {"eval/pass@*", "eval/cons@*"}},
+    {"Length of completions", "tokens", {"completions/mean_length"}},
+    {"Length of right and of wrong answers",
+     "tokens",
+     {"length/correct_mean", "length/wrong_mean"}},
+    {"Phrases of reflection", "per 1,000 tokens", {"emergence/reflections_per_1k"}},
+    {"Reflecting, checking, going back",
+     "share of completions",
+     {"emergence/reflective", "emergence/checks", "emergence/backtracks", "emergence/thinks"}},
+    {"Attempts", "per completion", {"emergence/attempts"}},
+    {"Right lines, right checks, repeated attempts",
+     "share",
+     {"emergence/lines_right", "emergence/checks_right", "emergence/repeats"}},
+    {"Mixing of languages", "share of words", {"emergence/language_mixing"}},
+    {"Loss", "", {"loss", "eval/loss"}},
+    {"Entropy", "nats per token", {"entropy"}},
+    {"KL from the reference", "nats per token", {"kl"}},
     {"Clipped ratios",
      "share of tokens",
-     {"clip_ratio/region_mean", "clip_ratio/low_mean", "clip_ratio/high_mean", "clip_ratio"},
-     ANY},
-    {"Truncated completions", "share", {"completions/clipped_ratio"}, ANY},
-    {"Groups without spread of reward", "share", {"frac_reward_zero_std"}, ANY},
-    {"Token accuracy", "share", {"mean_token_accuracy"}, ANY},
-    {"Gradient norm", "", {"grad_norm"}, ANY},
-    {"Learning rate", "", {"learning_rate"}, ANY},
-    {"Time of a step", "seconds", {"step_time"}, ANY},
+     {"clip_ratio/region_mean", "clip_ratio/low_mean", "clip_ratio/high_mean", "clip_ratio"}},
+    {"Truncated completions", "share", {"completions/clipped_ratio"}},
+    {"Groups without spread of reward", "share", {"frac_reward_zero_std"}},
+    {"Token accuracy", "share", {"mean_token_accuracy"}},
+    {"Gradient norm", "", {"grad_norm"}},
+    {"Learning rate", "", {"learning_rate"}},
+    {"Time of a step", "seconds", {"step_time"}},
 };
 
-static bool belongs(const chart *c, const r1_report_series *s)
+static bool belongs(const chart *c, const char *metric)
 {
-    bool match = false;
     for (int i = 0; i < 4 && c->patterns[i]; i++)
-        match = match || matches(c->patterns[i], s->name);
-    if (!match || c->which == ANY)
-        return match;
-    double min = (double)INFINITY, max = -(double)INFINITY;
-    finite_range(s->values, s->n, &min, &max);
-    return (max <= 1) == (c->which == SHARES);
+        if (matches(c->patterns[i], metric))
+            return true;
+    return false;
 }
 
 /* The plot's place in the picture, and how values map to it. */
@@ -437,22 +441,19 @@ static void put_axes(r1_buf *b, const frame *f)
     r1_buf_printf(b, "<text class=\"yl\" x=\"%d\" y=\"%d\">step</text>\n", LEFT - 6, SVG_H - 8);
 }
 
-static void put_chart(r1_buf *b, const chart *c, const r1_report_metrics *m)
+void r1_report_chart(r1_buf *b, const char *title, const char *unit,
+                     const r1_report_line *lines, int n)
 {
-    const r1_report_series *lines[MAX_LINES];
-    int n = 0;
     double min = (double)INFINITY, max = -(double)INFINITY, first = (double)INFINITY,
            last = -(double)INFINITY;
-    for (int i = 0; i < m->n && n < MAX_LINES; i++) {
-        const r1_report_series *s = &m->series[i];
-        if (!belongs(c, s) || s->n == 0)
-            continue;
-        lines[n++] = s;
+    int shown = n < R1_REPORT_LINES ? n : R1_REPORT_LINES;
+    for (int i = 0; i < shown; i++) {
+        const r1_report_series *s = lines[i].series;
         finite_range(s->values, s->n, &min, &max);
-        first = fmin(first, (double)s->steps[0]);
-        last = fmax(last, (double)s->steps[s->n - 1]);
+        first = s->n ? fmin(first, (double)s->steps[0]) : first;
+        last = s->n ? fmax(last, (double)s->steps[s->n - 1]) : last;
     }
-    if (n == 0)
+    if (!(first <= last))
         return;
     if (!(last > first))
         last = first + 1;
@@ -460,26 +461,53 @@ static void put_chart(r1_buf *b, const chart *c, const r1_report_metrics *m)
     f.x = (axis){first, last, fmax(1, nice_step(last - first, 7))};
 
     r1_buf_puts(b, "<figure><figcaption><b>");
-    r1_html_string(b, c->title);
+    r1_html_string(b, title);
     r1_buf_puts(b, "</b> <span class=\"dim\">");
-    r1_html_string(b, c->unit);
+    r1_html_string(b, unit);
     r1_buf_printf(b, "</span></figcaption>\n<svg viewBox=\"0 0 %d %d\" role=\"img\"><title>",
                   SVG_W, SVG_H);
-    r1_html_string(b, c->title);
+    r1_html_string(b, title);
     r1_buf_puts(b, "</title>\n");
     put_axes(b, &f);
-    for (int i = 0; i < n; i++)
-        put_series(b, &f, lines[i], i);
+    for (int i = 0; i < shown; i++)
+        put_series(b, &f, lines[i].series, i);
     r1_buf_puts(b, "</svg>\n<div class=\"legend\">");
-    for (int i = 0; i < n; i++) {
-        char a[32], z[32];
-        value_text(a, sizeof a, lines[i]->values[0]);
-        value_text(z, sizeof z, lines[i]->values[lines[i]->n - 1]);
+    for (int i = 0; i < shown; i++) {
+        char a[32] = "–", z[32] = "–";
+        const r1_report_series *s = lines[i].series;
+        if (s->n > 0) {
+            r1_report_number(a, sizeof a, s->values[0]);
+            r1_report_number(z, sizeof z, s->values[s->n - 1]);
+        }
         r1_buf_printf(b, "<span><i class=\"c%d\"></i>", i);
-        r1_html_string(b, lines[i]->name);
+        r1_html_string(b, lines[i].label);
         r1_buf_printf(b, " <span class=\"dim\">%s → %s</span></span> ", a, z);
     }
+    if (shown < n)
+        r1_buf_printf(b, "<span class=\"dim\">and %d more</span>", n - shown);
     r1_buf_puts(b, "</div></figure>\n");
+}
+
+int r1_report_place(const char *metric, const char **title, const char **unit)
+{
+    for (size_t c = 0; c < sizeof charts / sizeof *charts; c++)
+        if (belongs(&charts[c], metric)) {
+            *title = charts[c].title;
+            *unit = charts[c].unit;
+            return (int)c;
+        }
+    return -1;
+}
+
+static void put_chart(r1_buf *b, const chart *c, const r1_report_metrics *m)
+{
+    r1_report_line *lines = R1_NEW_N(r1_report_line, (size_t)m->n + 1);
+    int n = 0;
+    for (int i = 0; i < m->n; i++)
+        if (belongs(c, m->series[i].name) && m->series[i].n > 0)
+            lines[n++] = (r1_report_line){m->series[i].name, &m->series[i]};
+    r1_report_chart(b, c->title, c->unit, lines, n);
+    r1_mem_free(lines);
 }
 
 static void put_table(r1_buf *b, const r1_report_metrics *m)
@@ -490,10 +518,10 @@ static void put_table(r1_buf *b, const r1_report_metrics *m)
         const r1_report_series *s = &m->series[i];
         char first[32], last[32], best[32] = "–";
         double v;
-        value_text(first, sizeof first, s->values[0]);
-        value_text(last, sizeof last, s->values[s->n - 1]);
+        r1_report_number(first, sizeof first, s->values[0]);
+        r1_report_number(last, sizeof last, s->values[s->n - 1]);
         if (r1_report_best(s, &v))
-            value_text(best, sizeof best, v);
+            r1_report_number(best, sizeof best, v);
         r1_buf_puts(b, "<tr><td>");
         r1_html_string(b, s->name);
         r1_buf_printf(b, "<td>%s<td>%s<td>%s<td>%d</tr>\n", first, last, best, s->n);

@@ -29,6 +29,26 @@ const r1_report_series *r1_report_find(const r1_report_metrics *m, const char *n
  * false for one that has none. */
 bool r1_report_best(const r1_report_series *s, double *out);
 
+/* ---- HTML -------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *label;
+    const r1_report_series *series;
+} r1_report_line;
+
+/* Append a chart of some lines over one another; nothing when none has values.  More than
+ * R1_REPORT_LINES are left out, and counted in the legend. */
+enum { R1_REPORT_LINES = 8 };
+void r1_report_chart(r1_buf *b, const char *title, const char *unit,
+                     const r1_report_line *lines, int n);
+
+/* Where a metric stands in a report: the number of its chart and that chart's title and unit; -1
+ * when it is in the table alone. */
+int r1_report_place(const char *metric, const char **title, const char **unit);
+
+/* A number as reports show it. */
+void r1_report_number(char *out, size_t size, double v);
+
 /* ---- Terminal ---------------------------------------------------------------------------- */
 
 /* Append y[n] as a plot of Braille dots, `columns` wide (at least 24) and `rows` + 2 or 3 lines

@@ -376,6 +376,16 @@ const tests = {
         const titles = await page.locator(".charts figcaption").allTextContents();
         for (const word of ["Reward", "Accuracy", "Length", "Entropy", "KL", "Loss"])
             assert.ok(titles.some((t) => t.startsWith(word)), `${word} in ${titles}`);
+        /* What emerges has charts of its own: right beside wrong answers, reflection, going back, languages. */
+        const told = await page.locator(".charts .chart").evaluateAll((all) => all.map((e) => e.getAttribute("aria-label")));
+        for (const [title, ...names] of [["Length of right and of wrong", "length/correct_mean", "length/wrong_mean"],
+                                         ["Phrases of reflection", "emergence/reflections_per_1k"],
+                                         ["Reflecting, checking, going back", "emergence/reflective", "emergence/backtracks"],
+                                         ["Mixing of languages", "emergence/language_mixing"]]) {
+            const chart = told.filter((t) => t.includes(title));
+            assert.equal(chart.length, 1, title);
+            assert.deepEqual(chart[0].match(/[a-z]+\/\w+/g), names);
+        }
         await page.waitForSelector(".columns .sample");
         assert.deepEqual(await page.locator(".column h3").allTextContents(), ["before", "after"]);
         const count = (i) => page.locator(".column").nth(i).locator(".sample").count();

@@ -25,7 +25,9 @@ const RUNS = [
 
 function metricsOf(run, after) {
     const names = run.kind === "pretrain" ? ["loss", "entropy", "learning_rate"]
-        : ["reward", "eval/pass@1", "completions/mean_length", "entropy", "kl", "loss", "rewards/format/mean", "grad_norm"];
+        : ["reward", "eval/pass@1", "completions/mean_length", "entropy", "kl", "loss", "rewards/format/mean", "grad_norm",
+           "length/correct_mean", "length/wrong_mean", "emergence/reflections_per_1k", "emergence/reflective", "emergence/backtracks",
+           "emergence/language_mixing"];
     return names.map((name, k) => {
         const steps = [], values = [];
         for (let s = after + 1; s <= run.steps; s++) {
