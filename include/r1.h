@@ -42,7 +42,8 @@ const char *r1_version(void);
     X(ECANCELED, "cancelled")                        \
     X(ETIMEOUT, "time limit reached")                \
     X(EDEVICE, "compute device failed")              \
-    X(ENUMERIC, "non-finite value in training")
+    X(ENUMERIC, "non-finite value in training")      \
+    X(EFULL, "no room left to write")
 
 typedef enum {
 #define R1_STATUS_ENUM(name, text) R1_##name,

@@ -23,10 +23,15 @@ REWARDS = [1.0, 0.0, 1.1, 0.1]
 OLD = [-1, -.5, -2, -.1, -3, -.7, -1.2, -.3, -2.5, -.05, -1.1, -.9, -.4, -1.6, -.2]
 STEP = [.1, -.3, .25, 0, .4, .3, -.1, .05, -.35, .02, .15, -.05, .22, -.28, .05]
 REF = [-1.1, -.6, -1.5, -.2, -3.5, -.6, -1, -.4, -2, -.1, -1.3, -1, -.5, -1.2, -.3]
-# (loss_type, epsilon_high, beta, scale)
-CASES = [(kind, .2, beta, "group")
-         for kind in ("grpo", "bnpo", "dr_grpo", "dapo") for beta in (0, .05)]
-CASES += [("dapo", .28, 0, "group"), ("grpo", .2, 0, "batch"), ("grpo", .2, 0, "none")]
+SAMPLER_STEP = [.02, -.01, 0, .05, -.9, .03, 0, -.04, .01, 0, -.8, .06, -.02, 0, .01]
+CAP = 2
+# (loss_type, epsilon_high, beta, scale, delta, corrected); gspo: grpo with a sequence's ratio
+CASES = [(kind, .2, beta, "group", 0, False)
+         for kind in ("grpo", "bnpo", "dr_grpo", "dapo", "gspo") for beta in (0, .05)]
+CASES += [("dapo", .28, 0, "group", 0, False), ("grpo", .2, 0, "batch", 0, False),
+          ("grpo", .2, 0, "none", 0, False), ("gspo", .03, 0, "group", 0, False),
+          ("dapo", .2, .05, "group", 1.3, False), ("gspo", .02, 0, "group", 1.05, False),
+          ("grpo", .2, .05, "group", 0, True), ("dapo", .2, 0, "group", 1.3, True)]
 METRICS = ["low_mean", "high_mean", "region_mean", "low_min", "high_max"]
 
 
@@ -66,16 +71,19 @@ class Accelerator:
         return x
 
 
-def compute(kind, epsilon_high, beta, scale):
+def compute(kind, epsilon_high, beta, scale, delta, corrected):
     mask = pad(torch.ones(sum(LENGTHS), dtype=torch.float64))
     lp = pad(f32(np.float32(OLD) + np.float32(STEP))).requires_grad_()
-    args = SimpleNamespace(delta=None, use_bias_correction_kl=False, steps_per_generation=1)
+    args = SimpleNamespace(delta=float(np.float32(delta)) if delta else None,
+                           use_bias_correction_kl=False, steps_per_generation=1)
     trainer = SimpleNamespace(
-        args=args, loss_type=kind, beta=float(np.float32(beta)),
+        args=args, loss_type="grpo" if kind == "gspo" else kind,
+        beta=float(np.float32(beta)),
         epsilon_low=float(np.float32(.2)), epsilon_high=float(np.float32(epsilon_high)),
-        max_completion_length=MAX_COMPLETION, importance_sampling_level="token",
-        top_entropy_quantile=1.0, off_policy_mask_threshold=None, use_vllm=False,
-        vllm_importance_sampling_correction=False, aux_loss_enabled=False,
+        max_completion_length=MAX_COMPLETION,
+        importance_sampling_level="sequence" if kind == "gspo" else "token",
+        top_entropy_quantile=1.0, off_policy_mask_threshold=None, use_vllm=corrected,
+        vllm_importance_sampling_correction=corrected, aux_loss_enabled=False,
         _entropy_bonus_enabled=False, current_gradient_accumulation_steps=1,
         accelerator=Accelerator(), model=SimpleNamespace(training=True),
         _metrics={"train": defaultdict(list)},
@@ -87,6 +95,9 @@ def compute(kind, epsilon_high, beta, scale):
         "old_per_token_logps": pad(f32(OLD)), "ref_per_token_logps": pad(f32(REF)),
         "num_items_in_batch": mask.sum(),
     }
+    if corrected:
+        sampler = pad(f32(np.float32(OLD) + np.float32(SAMPLER_STEP)))
+        inputs["importance_sampling_ratio"] = torch.exp(pad(f32(OLD)) - sampler).clamp(max=CAP)
     loss = GRPOTrainer._compute_loss(trainer, None, inputs)
     loss.backward()
     m = trainer._metrics["train"]
@@ -114,17 +125,22 @@ def main():
     array("golden_lp", np.float32(OLD) + np.float32(STEP))
     array("golden_old", OLD)
     array("golden_ref", REF)
+    array("golden_sampler", np.float32(OLD) + np.float32(SAMPLER_STEP))
+    print(f"#define GOLDEN_CAP {CAP}")
     print("""\
 static const struct {
     r1_loss_type type;
     float epsilon_high, beta;
     r1_loss_scale scale;
+    float delta;
+    bool corrected;
     double loss, kl, clip[5]; /* low_mean, high_mean, region_mean, low_min, high_max */
     double advantage[GOLDEN_SEQUENCES], dlp[GOLDEN_TOKENS];
 } golden_loss[] = {""")
-    for kind, high, beta, scale in CASES:
-        loss, kl, grad, adv, clip = compute(kind, high, beta, scale)
+    for kind, high, beta, scale, delta, corrected in CASES:
+        loss, kl, grad, adv, clip = compute(kind, high, beta, scale, delta, corrected)
         print(f"    {{R1_LOSS_{kind.upper()}, {high}f, {float(beta)}f, R1_SCALE_{scale.upper()},")
+        print(f"     {float(delta)}f, {str(corrected).lower()},")
         print(f"     {loss!r}, {kl!r},")
         print(f"     {{{numbers(clip, '{:.9g}')}}},")
         print(f"     {{{numbers(adv)}}},")

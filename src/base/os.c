@@ -32,7 +32,8 @@
 /* "PATH: cannot WHAT: No space left on device" */
 static r1_status fail_errno(r1_err *err, int code, const char *path, const char *what)
 {
-    r1_status status = code == ENOMEM ? R1_ENOMEM : R1_EIO;
+    bool full = code == ENOSPC || code == EDQUOT || code == EFBIG;
+    r1_status status = code == ENOMEM ? R1_ENOMEM : full ? R1_EFULL : R1_EIO;
     return r1_fail(err, status, "%s: cannot %s: %s", path, what, strerror(code));
 }
 
@@ -241,6 +242,27 @@ void r1_os_file_abort(r1_os_file *f)
     file_free(f);
 }
 
+r1_status r1_os_append(const char *path, const void *p, size_t n, r1_err *err)
+{
+    struct stat st;
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return fail_errno(err, errno, path, "open");
+    int code = fstat(fd, &st) == 0 ? 0 : errno;
+    for (size_t done = 0; !code && done < n;) {
+        ssize_t got = write(fd, (const char *)p + done, n - done);
+        if (got > 0)
+            done += (size_t)got;
+        else if (got == 0 || errno != EINTR)
+            code = got == 0 ? ENOSPC : errno;
+    }
+    if (code && S_ISREG(st.st_mode) && ftruncate(fd, st.st_size) != 0)
+        code = errno; /* part of it stays: the reader's lines show it */
+    if (close(fd) != 0 && !code)
+        code = errno;
+    return code ? fail_errno(err, code, path, "write") : R1_OK;
+}
+
 /* ---- Writing a directory ----------------------------------------------------------------- */
 
 #define TREE_FDS 16 /* descriptors that a walk may hold open */
@@ -374,6 +396,47 @@ void r1_os_dir_abort(const char *tmp)
     remove_tree(tmp);
 }
 
+r1_status r1_os_dir_remove(const char *path, r1_err *err)
+{
+    r1_buf tmp;
+    r1_buf_init(&tmp, 0);
+    r1_buf_printf(&tmp, "%.*s.tmp-%ld", (int)without_slashes(path), path, (long)getpid());
+    r1_status s = R1_OK;
+    if (rename(path, tmp.data) != 0)
+        s = fail_errno(err, errno, path, "remove");
+    else
+        remove_tree(tmp.data);
+    r1_buf_release(&tmp);
+    return s;
+}
+
+/* Is it NAME.tmp-PID, or what follows, of a process that is gone? */
+static bool is_left_over(const char *name)
+{
+    const char *tmp = strstr(name, ".tmp-");
+    long pid = tmp ? strtol(tmp + 5, NULL, 10) : 0;
+    return pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+void r1_os_sweep(const char *dir, const char *prefix)
+{
+    char **names;
+    size_t n;
+    if (r1_os_list_dir(dir, &names, &n, NULL) != R1_OK)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        if (strncmp(names[i], prefix, strlen(prefix)) == 0 && is_left_over(names[i])) {
+            r1_buf path;
+            r1_buf_init(&path, 0);
+            r1_buf_printf(&path, "%s/%s", dir, names[i]);
+            remove_tree(path.data);
+            r1_buf_release(&path);
+        }
+        r1_mem_free(names[i]);
+    }
+    r1_mem_free(names);
+}
+
 /* ---- Directories ------------------------------------------------------------------------- */
 
 bool r1_os_exists(const char *path)
@@ -486,6 +549,13 @@ double r1_os_seconds(void)
 double r1_os_wall(void)
 {
     return seconds(CLOCK_REALTIME);
+}
+
+void r1_os_sleep(double seconds)
+{
+    const time_t whole = (time_t)seconds;
+    const struct timespec t = {whole, (long)(1e9 * (seconds - (double)whole))};
+    nanosleep(&t, NULL);
 }
 
 double r1_os_peak_mb(void)
@@ -676,6 +746,37 @@ static void on_interrupt(int sig)
         signal(sig, SIG_DFL);
         raise(sig); /* delivered when this handler returns */
     }
+}
+
+static atomic_bool stop_asked;
+static const char *stop_message;
+
+static void on_stop(int sig)
+{
+    if (atomic_exchange(&stop_asked, true)) {
+        signal(sig, SIG_DFL);
+        raise(sig);
+    } else if (stop_message) {
+        int code = errno;
+        ssize_t done = write(STDERR_FILENO, stop_message, strlen(stop_message));
+        (void)done;
+        errno = code;
+    }
+}
+
+void r1_os_stop_catch(const char *message)
+{
+    struct sigaction action = {.sa_handler = on_stop};
+    sigemptyset(&action.sa_mask);
+    stop_message = message;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+bool r1_os_stop_asked(void)
+{
+    return atomic_load(&stop_asked);
 }
 
 void r1_os_interrupt_catch(void)

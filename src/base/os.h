@@ -4,6 +4,8 @@
 
 #include "base/err.h"
 
+/* Writing reports a full disk, a quota or a limit on file sizes as R1_EFULL. */
+
 /* ---- Files ------------------------------------------------------------------------------- */
 typedef struct {
     const uint8_t *data; /* read-only; NULL when size is 0 */
@@ -37,6 +39,14 @@ bool r1_os_exists(const char *path);
 bool r1_os_is_dir(const char *path);
 bool r1_os_same_file(const char *a, const char *b); /* both exist and are one */
 
+/* Append to a file, which is made if missing: all n bytes or (but for a kill within) none. */
+r1_status r1_os_append(const char *path, const void *p, size_t n, r1_err *err);
+/* Remove a directory and what is in it: after a kill within, under the name PATH.tmp-PID. */
+r1_status r1_os_dir_remove(const char *path, r1_err *err);
+/* Remove what killed processes left in `dir` when they wrote something whose name begins with
+ * `prefix`: entries *.tmp-PID of processes that are gone. */
+void r1_os_sweep(const char *dir, const char *prefix);
+
 /* Names of the entries of a directory, sorted, without . and ..; each and the array r1_mem_free. */
 r1_status r1_os_list_dir(const char *path, char ***names, size_t *n, r1_err *err);
 
@@ -44,9 +54,10 @@ r1_status r1_os_list_dir(const char *path, char ***names, size_t *n, r1_err *err
 r1_status r1_os_home(char *out, size_t size, r1_err *err);
 
 /* ---- Time, processor, terminal, interrupts ----------------------------------------------- */
-double r1_os_seconds(void); /* monotonic */
-double r1_os_wall(void);    /* seconds since 1970 */
-double r1_os_peak_mb(void); /* peak resident memory of this process, MiB */
+double r1_os_seconds(void);       /* monotonic */
+double r1_os_wall(void);          /* seconds since 1970 */
+void r1_os_sleep(double seconds); /* less when a signal comes */
+double r1_os_peak_mb(void);       /* peak resident memory of this process, MiB */
 
 typedef struct {
     bool avx2;   /* with FMA and F16C */
@@ -68,5 +79,11 @@ int r1_os_terminal_columns(int fd); /* 80 when unknown */
 void r1_os_interrupt_catch(void);
 bool r1_os_interrupted(void);
 void r1_os_interrupt_clear(void);
+
+/* Work that finishes what it has begun: after _catch, the first SIGINT or SIGTERM sets another flag,
+ * which _asked reads, and writes `message` (NULL: nothing) to stderr; _interrupted stays false.  A
+ * second one ends the program.  Files that would outgrow a limit fail instead of ending it. */
+void r1_os_stop_catch(const char *message);
+bool r1_os_stop_asked(void);
 
 #endif

@@ -15,7 +15,8 @@ typedef enum {
     R1_RNG_INIT, /* initial weights */
     R1_RNG_EVAL,
     R1_RNG_TEST,
-    R1_RNG_AGAIN /* tokens, where the first choice was not allowed */
+    R1_RNG_AGAIN, /* tokens, where the first choice was not allowed */
+    R1_RNG_POOL   /* difficulties of questions */
 } r1_rng_stream;
 
 typedef struct {

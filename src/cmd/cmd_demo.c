@@ -137,6 +137,11 @@ static void on_note(void *ud, const char *text)
     fprintf(((teller *)ud)->out, "note: %s\n", text);
 }
 
+static void on_warning(void *ud, int step, const char *name, const char *text)
+{
+    fprintf(((teller *)ud)->out, "warning %s: step %d: %s\n", name, step, text);
+}
+
 /* ---- The result -------------------------------------------------------------------------- */
 
 static const struct {
@@ -246,7 +251,7 @@ static int demo(const options *v, r1_store *store)
     r1_err err = {0};
     r1_demo_result r;
     teller t = {.out = v->json ? stderr : stdout};
-    const r1_listener listener = {NULL, on_step, on_note, &t};
+    const r1_listener listener = {NULL, on_step, on_note, on_warning, &t};
     r1_os_interrupt_catch();
     if (r1_demo_run(&v->demo, store, v->output, &listener, on_stage, &t, &r, &err) != R1_OK)
         return r1_cmd_fail(&err);

@@ -1,4 +1,5 @@
-/* cmd_runs.c: `r1 runs` looks into the run store: list, show, export, report, compare. */
+/* cmd_runs.c: `r1 runs` looks into the run store: list, show, samples, export, report,
+ * compare. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 typedef struct {
     const char *store, *output;
     bool json, csv, jsonl;
+    int step;
 } options;
 
 #define AT(m) offsetof(options, m)
@@ -25,7 +27,14 @@ static const r1_opt rows[] = {
     {.name = "json",
      .type = R1_OPT_BOOL,
      .offset = AT(json),
-     .help = "List, show or compare as JSON."},
+     .help = "List, show or compare as JSON; samples as JSON lines."},
+    {.name = "step",
+     .type = R1_OPT_INT,
+     .offset = AT(step),
+     .def = "0",
+     .max = 1e9,
+     .arg = "N",
+     .help = "The step of `samples`; 0 = the last one that has any."},
     {.name = "csv",
      .type = R1_OPT_BOOL,
      .offset = AT(csv),
@@ -194,6 +203,32 @@ static void series_json(r1_buf *b, const r1_report_series *s)
     r1_buf_putc(b, '}');
 }
 
+static bool on_warning(void *ud, int64_t step, const char *name, const char *text)
+{
+    (void)ud;
+    printf("warning %s: step %" PRId64 ": ", name, step);
+    print_clean(text, 0);
+    putchar('\n');
+    return true;
+}
+
+typedef struct {
+    r1_buf *out;
+    int n;
+} warnings;
+
+static bool on_warning_json(void *ud, int64_t step, const char *name, const char *text)
+{
+    warnings *w = ud;
+    r1_buf_puts(w->out, w->n++ ? ",\n " : "\n ");
+    r1_buf_printf(w->out, "{\"step\": %" PRId64 ", \"warning\": ", step);
+    r1_json_quote(w->out, name, strlen(name));
+    r1_buf_puts(w->out, ", \"text\": ");
+    r1_json_quote(w->out, text, strlen(text));
+    r1_buf_putc(w->out, '}');
+    return true;
+}
+
 static r1_status show(r1_store *s, int64_t run, const options *v, r1_err *err)
 {
     r1_buf b;
@@ -207,7 +242,11 @@ static r1_status show(r1_store *s, int64_t run, const options *v, r1_err *err)
             r1_buf_puts(&b, i ? ",\n " : "\n ");
             series_json(&b, &m.series[i]);
         }
-        printf("%s}}\n", b.data);
+        r1_buf_puts(&b, "}, \"warnings\": [");
+        warnings w = {.out = &b};
+        status = r1_store_notes(s, run, on_warning_json, &w, err);
+        if (status == R1_OK)
+            printf("%s]}\n", b.data);
     } else if (status == R1_OK && m.n > 0) {
         int width = 6;
         for (int i = 0; i < m.n; i++) {
@@ -218,9 +257,92 @@ static r1_status show(r1_store *s, int64_t run, const options *v, r1_err *err)
         for (int i = 0; i < m.n; i++)
             print_series(&m.series[i], width);
     }
+    if (status == R1_OK && !v->json)
+        status = r1_store_notes(s, run, on_warning, NULL, err);
     r1_buf_release(&b);
     r1_report_release(&m);
     return status;
+}
+
+/* ---- Samples ----------------------------------------------------------------------------- */
+
+static bool on_exists(void *ud, const r1_store_run *run)
+{
+    (void)ud;
+    (void)run;
+    return false;
+}
+
+typedef struct {
+    int64_t step;
+    bool json;
+    int n;
+} sample_list;
+
+/* The last step that has samples. */
+static bool on_last(void *ud, int64_t step, const r1_store_sample *x)
+{
+    (void)x;
+    ((sample_list *)ud)->step = step;
+    return true;
+}
+
+/* A text's lines, indented, so that what is a prompt and what a completion can be seen. */
+static void print_text(const char *label, const char *text)
+{
+    printf("  %s\n", label);
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        char *line = r1_mem_strndup(text, n);
+        printf("    ");
+        print_clean(line, 0);
+        putchar('\n');
+        r1_mem_free(line);
+        text += n + (text[n] == '\n');
+    }
+}
+
+static bool on_sample(void *ud, int64_t step, const r1_store_sample *x)
+{
+    sample_list *l = ud;
+    l->n++;
+    if (!l->json) {
+        printf("step %" PRId64
+               "  question %d  sample %d  reward %.4g  advantage %.4g  tokens %d\n",
+               step, x->prompt, x->sample, x->reward, x->advantage, x->tokens);
+        print_text("prompt", x->prompt_text);
+        print_text("completion", x->completion);
+        return true;
+    }
+    r1_buf b;
+    r1_buf_init(&b, 0);
+    r1_buf_printf(&b, "{\"step\": %" PRId64 ", \"question\": %d, \"sample\": %d, \"reward\": ",
+                  step, x->prompt, x->sample);
+    r1_json_number(&b, x->reward);
+    r1_buf_puts(&b, ", \"advantage\": ");
+    r1_json_number(&b, x->advantage);
+    r1_buf_printf(&b, ", \"tokens\": %d, \"prompt\": ", x->tokens);
+    r1_json_quote(&b, x->prompt_text, strlen(x->prompt_text));
+    r1_buf_puts(&b, ", \"completion\": ");
+    r1_json_quote(&b, x->completion, strlen(x->completion));
+    r1_buf_puts(&b, "}\n");
+    fwrite(b.data, 1, b.len, stdout);
+    r1_buf_release(&b);
+    return true;
+}
+
+/* The completions that a step's record has kept. */
+static r1_status samples(r1_store *s, int64_t run, const options *v, r1_err *err)
+{
+    sample_list l = {.step = v->step, .json = v->json};
+    R1_TRY(r1_store_run_get(s, run, on_exists, NULL, err));
+    if (!v->step)
+        R1_TRY(r1_store_samples(s, run, -1, on_last, &l, err));
+    R1_TRY(r1_store_samples(s, run, l.step, on_sample, &l, err));
+    if (l.n == 0)
+        return r1_fail(err, R1_EARG, "runs samples: run %" PRId64 " has none%s", run,
+                       v->step ? " at this step: leave out --step for the last ones" : "");
+    return R1_OK;
 }
 
 /* ---- Export ------------------------------------------------------------------------------ */
@@ -262,13 +384,6 @@ static void put_step(r1_buf *b, const r1_report_metrics *m, int *next, int64_t s
         }
     }
     r1_buf_puts(b, csv ? "\n" : "}\n");
-}
-
-static bool on_exists(void *ud, const r1_store_run *run)
-{
-    (void)ud;
-    (void)run;
-    return false;
 }
 
 static r1_status export_run(r1_store *s, int64_t run, const options *v, r1_err *err)
@@ -348,6 +463,13 @@ static r1_status act_show(r1_store *s, const int64_t *runs, int n, const options
     return show(s, runs[0], v, err);
 }
 
+static r1_status act_samples(r1_store *s, const int64_t *runs, int n, const options *v,
+                             r1_err *err)
+{
+    (void)n;
+    return samples(s, runs[0], v, err);
+}
+
 static r1_status act_export(r1_store *s, const int64_t *runs, int n, const options *v,
                             r1_err *err)
 {
@@ -369,6 +491,7 @@ static const struct {
     action *act;
 } actions[] = {
     {"show", 1, 1, false, true, act_show},
+    {"samples", 1, 1, false, true, act_samples},
     {"export", 1, 1, false, false, act_export},
     {"report", 1, 1, true, false, act_report},
     {"compare", 2, R1_COMPARE_MAX, true, true, act_compare},
@@ -392,7 +515,9 @@ static r1_status check_options(int a, const options *v, r1_err *err)
         return r1_fail(err, R1_EARG, "--output belongs to `runs report` and `runs compare`");
     if (v->json && !actions[a].json)
         return r1_fail(err, R1_EARG,
-                       "--json belongs to `runs`, `runs show` and `runs compare`");
+                       "--json belongs to `runs`, `runs show`, `samples` and `compare`");
+    if (v->step && actions[a].act != act_samples)
+        return r1_fail(err, R1_EARG, "--step belongs to `runs samples`");
     if ((actions[a].act == act_export) != (v->csv || v->jsonl) || (v->csv && v->jsonl))
         return r1_fail(err, R1_EARG, "runs export takes one of --csv and --jsonl");
     return R1_OK;
@@ -407,6 +532,8 @@ static r1_status understand(const char **words, int n_words, const options *v, a
         if (v->output)
             return r1_fail(err, R1_EARG,
                            "--output belongs to `runs report` and `runs compare`");
+        if (v->step)
+            return r1_fail(err, R1_EARG, "--step belongs to `runs samples`");
         return v->csv || v->jsonl
                    ? r1_fail(err, R1_EARG, "--csv and --jsonl belong to `runs export`")
                    : R1_OK;
@@ -420,8 +547,10 @@ static r1_status understand(const char **words, int n_words, const options *v, a
     if (a < 0) {
         const char *near = r1_opt_nearest(words[0], names, N_ACTIONS);
         return r1_fail(err, R1_EARG,
-                       "runs: '%.60s' is not show, export, report or compare%s%s%s", words[0],
-                       near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+                       "runs: '%.60s' is not show, samples, export, report or "
+                       "compare%s%s%s",
+                       words[0], near ? ", did you mean '" : "", near ? near : "",
+                       near ? "'?" : "");
     }
     if (n_words - 1 < actions[a].least)
         return r1_fail(err, R1_EARG, "runs %s: %s", words[0],

@@ -7,6 +7,7 @@
 #include "base/os.h"
 #include "cmd/cmd.h"
 #include "recipe/grpo.h"
+#include "recipe/presets.h"
 #include "recipe/pretrain.h"
 #include "recipe/sample.h"
 #include "recipe/sft.h"
@@ -29,7 +30,7 @@ static const r1_opt command_rows[] = {
     {.name = "json",
      .type = R1_OPT_BOOL,
      .offset = AT(json),
-     .help = "One JSON object a step."},
+     .help = "One JSON object a step, and one a warning."},
     {.name = "resume",
      .type = R1_OPT_BOOL,
      .offset = AT(resume),
@@ -57,14 +58,7 @@ static void print_json(int step, const r1_metric *m, int n)
 {
     r1_buf b;
     r1_buf_init(&b, 0);
-    r1_buf_printf(&b, "{\"step\": %d", step);
-    for (int i = 0; i < n; i++) {
-        r1_buf_puts(&b, ", ");
-        r1_json_quote(&b, m[i].name, strlen(m[i].name));
-        r1_buf_puts(&b, ": ");
-        r1_json_number(&b, m[i].value);
-    }
-    r1_buf_puts(&b, "}\n");
+    r1_journal_line(&b, step, m, n);
     fputs(b.data, stdout);
     fflush(stdout);
     r1_buf_release(&b);
@@ -143,6 +137,21 @@ static void on_note(void *ud, const char *text)
     fprintf(stderr, "note: %s\n", text);
 }
 
+static void on_warning(void *ud, int step, const char *name, const char *text)
+{
+    const progress *p = ud;
+    if (!p->json) {
+        fprintf(stderr, "warning %s: step %d: %s\n", name, step, text);
+        return;
+    }
+    r1_buf b;
+    r1_buf_init(&b, 0);
+    r1_journal_warning(&b, step, name, text);
+    fputs(b.data, stdout);
+    fflush(stdout);
+    r1_buf_release(&b);
+}
+
 /* ---- One body for the four --------------------------------------------------------------- */
 
 typedef r1_status (*run_fn)(const void *o, const char *config, r1_store *store,
@@ -187,7 +196,10 @@ static r1_status read_run(r1_opts *o, const char **words, int n, int *code, r1_e
     *code = 2;
     for (int i = first; i < n; i++)
         R1_TRY(r1_opts_assign(o, words[i], err));
-    return R1_OK;
+    /* Of GRPO's options alone: what is not given yet. */
+    if (o->rows != r1_grpo_rows)
+        return R1_OK;
+    return r1_presets_apply(o, ((const r1_grpo_options *)o->values)->preset, err);
 }
 
 static int train(const options *v, const r1_opts *run_opts, run_fn run, r1_err *err)
@@ -195,9 +207,14 @@ static int train(const options *v, const r1_opts *run_opts, run_fn run, r1_err *
     r1_store *store;
     if (r1_store_open(v->store, &store, err) != R1_OK)
         return r1_cmd_fail(err);
-    r1_os_interrupt_catch();
+    if (run == run_sample) /* each question is kept as it is done: it may stop anywhere */
+        r1_os_interrupt_catch();
+    else
+        r1_os_stop_catch(
+            "\nr1: finishing the step, then saving a checkpoint; a second Ctrl-C leaves at "
+            "once\n");
     progress p = {.json = v->json, .first = -1};
-    r1_listener listener = {on_begin, on_step, on_note, &p};
+    r1_listener listener = {on_begin, on_step, on_note, on_warning, &p};
     r1_buf config;
     r1_buf_init(&config, 0);
     r1_opts_dump(run_opts, &config);

@@ -55,7 +55,7 @@ static const r1_command commands[] = {
     {"verify", "list | NAME [OPTION...]",
      "Judge an answer by a verifier, or compare a file of answers with the references.",
      r1_cmd_verify},
-    {"runs", "[show ID | export ID | report ID | compare ID ID...] [OPTION...]",
+    {"runs", "[show ID | samples ID | export ID | report ID | compare ID ID...] [OPTION...]",
      "List training runs, show one's metrics, export them, or compare some.", r1_cmd_runs},
     {"help", "[COMMAND]", "Show this list, or a command's options.", cmd_help},
     {"version", "", "Print the version.", cmd_version},

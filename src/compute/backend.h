@@ -169,10 +169,12 @@ typedef struct {
      * dweight[i,k] = dy row i . x row at[i*K+k]. */
     void (*mix_bwd)(r1_backend *b, r1_tensor dx, r1_tensor dweight, r1_tensor dy, r1_tensor x,
                     const int32_t *at, r1_tensor weight);
-    /* dlogits (N,V) act = dlp[i]/temperature * (onehot(target) - softmax(logits/temperature));
+    /* dlogits (N,V) act = dlp[i]/temperature * (onehot(target) - softmax(logits/temperature)),
+     * and dentropy times the derivative of the row's entropy;
      * dlogits may be logits itself when F32. */
     void (*logprob_bwd)(r1_backend *b, r1_tensor dlogits, r1_tensor logits,
-                        const int32_t *target, float temperature, const float *dlp);
+                        const int32_t *target, float temperature, const float *dlp,
+                        float dentropy);
 
     /* ---- Update ---- */
     /* Sum of squares of x F32 in a fixed order; infinite or NaN if any element is. */

@@ -56,7 +56,7 @@ typedef struct {
     const r1_rows *rows;
     const int32_t *id;
     const float *weight;
-    float x;
+    float x, y;
     unsigned flags;
     const void *more;
 } job;
@@ -569,13 +569,19 @@ static void logprob_rows_bwd(void *ud, int thread, int64_t begin, int64_t end)
     job *j = ud;
     for (int64_t i = begin; i < end; i++)
         j->c->k->logprob_bwd(row_of(j->a, i), j->a.dtype, f32_row(j->d, i), j->d.shape[1],
-                             j->id[i], j->x, j->weight[i]);
+                             j->id[i], j->x, j->weight[i], j->y);
 }
 
 static void cpu_logprob_bwd(r1_backend *b, r1_tensor dlogits, r1_tensor logits,
-                            const int32_t *target, float temperature, const float *dlp)
+                            const int32_t *target, float temperature, const float *dlp,
+                            float dentropy)
 {
-    job j = {.a = dlogits, .d = logits, .id = target, .x = temperature, .weight = dlp};
+    job j = {.a = dlogits,
+             .d = logits,
+             .id = target,
+             .x = temperature,
+             .y = dentropy,
+             .weight = dlp};
     for_rows(of(b), logits.shape[0], logits.shape[1], logprob_rows_bwd, &j);
 }
 

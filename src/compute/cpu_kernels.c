@@ -313,25 +313,30 @@ static float exp_sum(const float *z, int64_t v, float inverse, float *most)
     return total;
 }
 
+/* The sum of a exp(a) with a = (z - most) * inverse. */
+static float exponent_sum(const float *z, int64_t v, float inverse, float most)
+{
+    vf e = v_set(0);
+    for (int64_t i = 0; i < v; i += VW) {
+        int m = v_lanes(v - i);
+        vf a = v_mul(v_sub(v_ld(z, R1_F32, i, m), v_set(most)), v_set(inverse));
+        a = v_max(v_set(-104), a); /* -inf * exp(-inf) is 0; this order keeps a NaN */
+        float part[VW];
+        v_store(part, v_mul(a, v_exp(a)));
+        for (int l = m; l < VW; l++)
+            part[l] = 0;
+        e = v_add(e, v_load(part));
+    }
+    return v_sum(e);
+}
+
 static float logprob(const float *z, int64_t v, int64_t target, float temperature,
                      float *entropy)
 {
     float most, inverse = 1 / temperature;
     float sum = exp_sum(z, v, inverse, &most);
-    if (entropy) { /* H = log sum - E[(z - most)/temperature] */
-        vf e = v_set(0);
-        for (int64_t i = 0; i < v; i += VW) {
-            int m = v_lanes(v - i);
-            vf a = v_mul(v_sub(v_ld(z, R1_F32, i, m), v_set(most)), v_set(inverse));
-            a = v_max(v_set(-104), a); /* -inf * exp(-inf) is 0; this order keeps a NaN */
-            float part[VW];
-            v_store(part, v_mul(a, v_exp(a)));
-            for (int l = m; l < VW; l++)
-                part[l] = 0;
-            e = v_add(e, v_load(part));
-        }
-        *entropy = logf(sum) - v_sum(e) / sum;
-    }
+    if (entropy) /* H = log sum - E[a] */
+        *entropy = logf(sum) - exponent_sum(z, v, inverse, most) / sum;
     return (z[target] - most) * inverse - logf(sum);
 }
 
@@ -345,14 +350,36 @@ R1_INLINE void softmax_row_bwd(void *dz, const r1_dtype t, const float *z, int64
     }
 }
 
+/* With the entropy's part: exp(a) (factor + slope (a - mean)). */
+R1_INLINE void entropy_row_bwd(void *dz, const r1_dtype t, const float *z, int64_t v,
+                               float most, float inverse, float factor, float slope, float mean)
+{
+    for (int64_t i = 0; i < v; i += VW) {
+        int m = v_lanes(v - i);
+        vf a = v_mul(v_sub(v_ld(z, R1_F32, i, m), v_set(most)), v_set(inverse));
+        a = v_max(v_set(-104), a);
+        vf by = v_fma(v_set(slope), v_sub(a, v_set(mean)), v_set(factor));
+        v_st(dz, t, i, m, v_mul(v_exp(a), by));
+    }
+}
+
+/* With p = exp(a)/sum: d lp/dz = (onehot - p)/temperature, dH/dz = -p (a - E[a])/temperature. */
 static void logprob_bwd(void *dz, r1_dtype t, const float *z, int64_t v, int64_t target,
-                        float temperature, float dlp)
+                        float temperature, float dlp, float dentropy)
 {
     float most, inverse = 1 / temperature;
     float sum = exp_sum(z, v, inverse, &most);
-    float factor = -dlp * inverse / sum;
-    float own = dlp * inverse * (1 - expf((z[target] - most) * inverse) / sum);
-    BY_DTYPE(t, softmax_row_bwd(dz, T, z, v, most, inverse, factor));
+    float factor = -dlp * inverse / sum, a = (z[target] - most) * inverse;
+    float own = dlp * inverse * (1 - expf(a) / sum);
+    if (dentropy == 0) {
+        BY_DTYPE(t, softmax_row_bwd(dz, T, z, v, most, inverse, factor));
+    } else {
+        float slope = -dentropy * inverse / sum;
+        float mean = exponent_sum(z, v, inverse, most) / sum;
+        a = a < -104 ? -104 : a;
+        own += slope * expf(a) * (a - mean);
+        BY_DTYPE(t, entropy_row_bwd(dz, T, z, v, most, inverse, factor, slope, mean));
+    }
     convert((char *)dz + (size_t)target * (t == R1_F32 ? 4 : 2), t, &own, R1_F32, 1);
 }
 

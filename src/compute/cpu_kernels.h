@@ -37,7 +37,7 @@ typedef struct {
                      float *entropy);
     /* dz = dlp/temperature * (onehot(target) - softmax(z/temperature)); dz may be z (F32). */
     void (*logprob_bwd)(void *dz, r1_dtype t, const float *z, int64_t v, int64_t target,
-                        float temperature, float dlp);
+                        float temperature, float dlp, float dentropy);
     float (*sumsq)(const float *x, int64_t n);
     void (*adamw)(float *w, float *m, float *v, const float *g, int64_t n, const r1_adamw *h);
 } r1_cpu_kernels;

@@ -380,10 +380,11 @@ void r1_op_mix_bwd(r1_backend *b, r1_tensor dx, r1_tensor dweight, r1_tensor dy,
 }
 
 void r1_op_logprob_bwd(r1_backend *b, r1_tensor dlogits, r1_tensor logits,
-                       const int32_t *target, float temperature, const float *dlp)
+                       const int32_t *target, float temperature, const float *dlp,
+                       float dentropy)
 {
     r1_assert(same_shape(dlogits, logits) && logits.dtype == R1_F32 && is_act(dlogits));
-    RUN(logprob_bwd, dlogits, logits, target, temperature, dlp);
+    RUN(logprob_bwd, dlogits, logits, target, temperature, dlp, dentropy);
 }
 
 /* ---- Update ------------------------------------------------------------------------------ */

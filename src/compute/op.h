@@ -55,7 +55,8 @@ void r1_op_route_bwd(r1_backend *b, r1_tensor dscores, r1_tensor dweight, r1_ten
 void r1_op_mix_bwd(r1_backend *b, r1_tensor dx, r1_tensor dweight, r1_tensor dy, r1_tensor x,
                    const int32_t *at, r1_tensor weight);
 void r1_op_logprob_bwd(r1_backend *b, r1_tensor dlogits, r1_tensor logits,
-                       const int32_t *target, float temperature, const float *dlp);
+                       const int32_t *target, float temperature, const float *dlp,
+                       float dentropy);
 
 double r1_op_sumsq(r1_backend *b, r1_tensor x);
 void r1_op_adamw(r1_backend *b, r1_tensor w, r1_tensor m, r1_tensor v, r1_tensor g,

@@ -165,7 +165,7 @@ static void layer_bwd(r1_model *m, r1_acts *a, r1_grads *g, const r1_acts_bwd *s
  * the gradient of hidden. */
 static void head_bwd(r1_model *m, r1_acts *a, r1_grads *g, const r1_acts_bwd *s,
                      r1_tensor hidden, const int32_t *row, const int32_t *target, int n,
-                     float temperature, r1_loss_fn loss, void *ud)
+                     float temperature, float dentropy, r1_loss_fn loss, void *ud)
 {
     r1_backend *b = m->backend;
     float *lp = R1_NEW_N(float, 3 * (size_t)a->chunk), *h = lp + a->chunk, *dlp = h + a->chunk;
@@ -181,7 +181,7 @@ static void head_bwd(r1_model *m, r1_acts *a, r1_grads *g, const r1_acts_bwd *s,
         loss(ud, i, part, lp, h, dlp);
         r1_tensor dlogits = r1_forward_first(s->dlogits, part);
         r1_tensor dpicked = r1_forward_first(s->dpicked, part);
-        r1_op_logprob_bwd(b, dlogits, logits, target + i, temperature, dlp);
+        r1_op_logprob_bwd(b, dlogits, logits, target + i, temperature, dlp, dentropy);
         r1_backward_linear(m, g, s, &m->head, dpicked, dlogits,
                            r1_forward_first(a->picked, part), 0);
         r1_op_gather_bwd(b, s->dx, dpicked, row + i);
@@ -193,7 +193,8 @@ static void head_bwd(r1_model *m, r1_acts *a, r1_grads *g, const r1_acts_bwd *s,
 
 void r1_backward_run(r1_model *m, r1_acts *a, r1_grads *g, const r1_rows *rows,
                      const int32_t *ids, r1_tensor hidden, const int32_t *row,
-                     const int32_t *target, int n, float temperature, r1_loss_fn loss, void *ud)
+                     const int32_t *target, int n, float temperature, float dentropy,
+                     r1_loss_fn loss, void *ud)
 {
     r1_backend *b = m->backend;
     const int layers = m->cfg.n_layers;
@@ -201,7 +202,7 @@ void r1_backward_run(r1_model *m, r1_acts *a, r1_grads *g, const r1_rows *rows,
     const r1_acts_bwd s = r1_forward_bwd_rows(&a->bwd, rows->n, a->max_rows);
 
     r1_op_zero(b, s.dx);
-    head_bwd(m, a, g, &s, hidden, row, target, n, temperature, loss, ud);
+    head_bwd(m, a, g, &s, hidden, row, target, n, temperature, dentropy, loss, ud);
     r1_op_zero(b, s.dh);
     r1_op_rmsnorm_bwd(b, s.dh, r1_backward_grad(g, &m->out_norm), s.dx,
                       r1_forward_first(a->h[layers], rows->n), m->out_norm,

@@ -22,11 +22,12 @@ typedef void (*r1_loss_fn)(void *ud, int first, int n, const float *lp, const fl
 
 /* After r1_forward_run(a opened with train, kv NULL): for targets i < n at hidden rows row[i],
  * compute log-probabilities by chunks, ask `loss` for their gradient, and run backward through
- * head and layers.  One pass: the logits of a chunk serve forward and backward. */
+ * head and layers.  One pass: the logits of a chunk serve forward and backward.  dentropy =
+ * dLoss/dH of the entropy H of every target's distribution: an entropy bonus is negative. */
 void r1_backward_run(r1_model *m, r1_acts *a, r1_grads *g, const r1_rows *rows,
                      const int32_t *ids, r1_tensor hidden, const int32_t *row,
-                     const int32_t *target, int n, float temperature, r1_loss_fn loss,
-                     void *ud);
+                     const int32_t *target, int n, float temperature, float dentropy,
+                     r1_loss_fn loss, void *ud);
 
 /* ---- For backward.c and deepseek.c ---- */
 

@@ -105,6 +105,13 @@ static void on_note(void *ud, const char *text)
         l->note(l->ud, text);
 }
 
+static void on_warning(void *ud, int step, const char *name, const char *text)
+{
+    const r1_listener *l = ((watcher *)ud)->outer;
+    if (l && l->warning)
+        l->warning(l->ud, step, name, text);
+}
+
 /* R1-Zero; *steps is what it did. */
 static r1_status reinforce(const r1_demo_options *o, r1_store *store,
                            const r1_listener *listener, r1_demo_result *r, int *steps,
@@ -113,7 +120,7 @@ static r1_status reinforce(const r1_demo_options *o, r1_store *store,
     r1_grpo_options v;
     r1_opts opts;
     watcher w = {.outer = listener};
-    const r1_listener inner = {on_begin, on_step, on_note, &w};
+    const r1_listener inner = {on_begin, on_step, on_note, on_warning, &w};
     r1_opts_init(&opts, r1_grpo_rows, r1_grpo_n_rows, &v, sizeof v);
     r1_status s = read_recipe("recipes/countdown-r1-zero.json", &opts, err);
     if (s == R1_OK) {

@@ -8,7 +8,8 @@
 #define EXPONENT_MAX 20.0
 #define STD_EPSILON  1e-4
 
-const char *const r1_loss_type_names[] = {"grpo", "bnpo", "dr_grpo", "dapo", NULL};
+const char *const r1_loss_type_names[] = {"grpo", "bnpo", "dr_grpo", "dapo", "gspo", NULL};
+const char *const r1_loss_kl_names[] = {"k3", "k1", "k2", NULL};
 const char *const r1_loss_scale_names[] = {"group", "batch", "none", NULL};
 
 /* Mean of the scored rewards; *spread tells whether two of them differ.  Comparing min and max is
@@ -84,7 +85,8 @@ double r1_loss_weight(const r1_loss_options *o, int tokens, int sequences, int64
 {
     r1_assert(tokens >= 0 && sequences >= 1 && all_tokens >= tokens);
     switch (o->type) {
-    case R1_LOSS_GRPO: return 1 / ((double)sequences * (tokens > 1 ? tokens : 1));
+    case R1_LOSS_GRPO:
+    case R1_LOSS_GSPO: return 1 / ((double)sequences * (tokens > 1 ? tokens : 1));
     case R1_LOSS_DR_GRPO:
         r1_assert(o->max_completion >= 1);
         return 1 / ((double)sequences * o->max_completion);
@@ -115,13 +117,20 @@ static term policy_term(const r1_loss_options *o, double log_ratio, double a, in
         ++*high;
         return (term){-ceiling * a, 0};
     }
+    if (o->delta > 0 && ratio > (double)o->delta)
+        return (term){-(double)o->delta * a, 0};
     return (term){-ratio * a, limited ? 0 : -ratio * a};
 }
 
-/* DeepSeekMath eq. 4, d = log(ref/pi): e^d - d - 1, whose derivative by log pi is 1 - e^d.  Only
- * large d needs the limit: for small d the term is nearly linear and its pull is wanted. */
-static term kl_term(double d)
+/* d = log(ref/pi).  k3, DeepSeekMath eq. 4: e^d - d - 1, whose derivative by log pi is 1 - e^d.
+ * Only large d needs the limit: for small d the term is nearly linear and its pull is wanted.  k1: -d;
+ * k2: d^2/2. */
+static term kl_term(r1_loss_kl kind, double d)
 {
+    if (kind == R1_KL_K1)
+        return (term){-d, 1};
+    if (kind == R1_KL_K2)
+        return (term){d * d / 2, -d};
     bool limited = d > EXPONENT_MAX;
     double x = limited ? EXPONENT_MAX : d, e = exp(x);
     return (term){e - x - 1, limited ? 0 : 1 - e};
@@ -151,33 +160,61 @@ static void count_ratio(r1_loss_stats *s, double log_ratio)
     s->tokens++;
 }
 
-void r1_loss_sequence(const r1_loss_options *o, const float *lp, const float *old,
-                      const float *ref, int n, float advantage, double weight, float *dlp,
+double r1_loss_log_ratio(const float *lp, const float *old, int n)
+{
+    double sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += (double)lp[i] - (double)old[i];
+    return n ? sum / n : 0;
+}
+
+double r1_loss_divergence(r1_loss_kl kl, const float *lp, const float *ref, int n)
+{
+    double sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += kl_term(kl, (double)ref[i] - (double)lp[i]).loss;
+    return sum;
+}
+
+void r1_loss_correct(const float *trainer, const float *sampler, int n, float cap,
+                     float *correction)
+{
+    for (int i = 0; i < n; i++) {
+        double ratio = exp((double)trainer[i] - (double)sampler[i]);
+        correction[i] = ratio > (double)cap ? cap : (float)ratio; /* a NaN stays one */
+    }
+}
+
+/* GSPO: the loss of a sequence of length |o| whose tokens weigh w each is w |o| f(s), and
+ * ds/dlp = s/|o| for each token: as f'(s) s w, the formula of a token's own ratio. */
+void r1_loss_sequence(const r1_loss_options *o, const r1_loss_tokens *t, float *dlp,
                       r1_loss_stats *stats)
 {
-    r1_assert(n >= 0 && (ref || o->beta == 0));
+    r1_assert(t->n >= 0 && (t->ref || o->beta == 0));
     double policy = 0, kl = 0;
     int64_t low = 0, high = 0;
-    for (int i = 0; i < n; i++) {
-        double log_ratio = (double)lp[i] - (double)old[i];
-        term t = policy_term(o, log_ratio, (double)advantage, &low, &high);
-        term k = ref ? kl_term((double)ref[i] - (double)lp[i]) : (term){0, 0};
+    for (int i = 0; i < t->n; i++) {
+        double log_ratio = (double)t->lp[i] - (double)t->old[i];
+        term p = policy_term(o, o->type == R1_LOSS_GSPO ? t->log_ratio : log_ratio,
+                             (double)t->advantage, &low, &high);
+        double factor = t->correction ? (double)t->correction[i] : 1;
+        term k = t->ref ? kl_term(o->kl, (double)t->ref[i] - (double)t->lp[i]) : (term){0, 0};
         double penalty = o->beta != 0 ? (double)o->beta * k.dlp : 0;
-        policy += t.loss;
+        policy += factor * p.loss;
         kl += k.loss;
-        dlp[i] = (float)(weight * (t.dlp + penalty));
+        dlp[i] = (float)(t->weight * (factor * p.dlp + penalty));
         count_ratio(stats, log_ratio);
     }
-    if (n == 0)
+    if (t->n == 0)
         return;
-    stats->policy_loss += weight * policy;
-    stats->loss += weight * (o->beta != 0 ? policy + (double)o->beta * kl : policy);
+    stats->policy_loss += t->weight * policy;
+    stats->loss += t->weight * (o->beta != 0 ? policy + (double)o->beta * kl : policy);
     stats->kl += kl;
     stats->low += low;
     stats->high += high;
     bool first = stats->sequences == 0;
-    stats->low_min = lesser(stats->low_min, (double)low / n, first);
-    stats->high_max = greater(stats->high_max, (double)high / n, first);
+    stats->low_min = lesser(stats->low_min, (double)low / t->n, first);
+    stats->high_max = greater(stats->high_max, (double)high / t->n, first);
     stats->sequences++;
 }
 

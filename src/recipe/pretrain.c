@@ -189,7 +189,7 @@ static r1_status run_with(const r1_pretrain_options *o, r1_run *run, corpus *c, 
     if (o->data)
         R1_TRY(open_file(c, o->data, err));
     const r1_corpus docs = {c, document};
-    return r1_supervised_run(run, *m, &docs, o->batch_tokens, o->max_length, err);
+    return r1_supervised_run(run, *m, &docs, NULL, o->batch_tokens, o->max_length, err);
 }
 
 r1_status r1_pretrain_run(const r1_pretrain_options *o, const char *config, r1_store *store,

@@ -21,7 +21,7 @@ typedef struct {
     float weight;
     int answer_tags;
     const char *language;
-    int max_length, cache, ngram;
+    int max_length, cache, ngram, target;
     const char *command, *url, *token_env;
     float timeout;
     int tries;
@@ -89,6 +89,10 @@ static const r1_opt overlong_rows[] = {
     COMMON,
     {.name = "max_length", .type = R1_OPT_INT, .offset = AT(max_length), .max = 1 << 24},
     {.name = "cache", .type = R1_OPT_INT, .offset = AT(cache), .max = 1 << 24},
+};
+static const r1_opt length_rows[] = {
+    COMMON,
+    {.name = "target", .type = R1_OPT_INT, .offset = AT(target), .max = 1 << 24},
 };
 static const r1_opt repetition_rows[] = {
     COMMON,
@@ -198,6 +202,25 @@ static r1_status score_overlong(reward *r, const batch *b, r1_err *err)
         b->score[i] = n <= most - cache ? 0
                       : n <= most       ? (double)(most - cache - n) / cache
                                         : -1;
+    }
+    return R1_OK;
+}
+
+static r1_status open_length(reward *r, int max_tokens, r1_err *err)
+{
+    (void)max_tokens;
+    return r->o.target > 0
+               ? R1_OK
+               : r1_fail(err, R1_EARG, "length: give the wanted tokens as \"target\"");
+}
+
+/* As far as a completion is from the wanted length, relative to it. */
+static r1_status score_length(reward *r, const batch *b, r1_err *err)
+{
+    (void)err;
+    for (int i = 0; i < b->n; i++) {
+        double off = fabs((double)b->samples[i].tokens - r->o.target) / r->o.target;
+        b->score[i] = off < 1 ? -off : -1;
     }
     return R1_OK;
 }
@@ -352,6 +375,8 @@ static const kind kinds[] = {
      ROWS(language_rows), open_language, score_language},
     {"overlong", "0 down to -1 over the last cache tokens before max_length",
      ROWS(overlong_rows), open_overlong, score_overlong},
+    {"length", "0 at target tokens, down to -1 at none or twice as many", ROWS(length_rows),
+     open_length, score_length},
     {"repetition", "0 down to -1 for runs of ngram words that come again",
      ROWS(repetition_rows), NULL, score_repetition},
     {"command", "a program that reads JSON lines and writes scores (command, timeout)",

@@ -21,11 +21,16 @@ const r1_opt r1_sft_rows[] = {
      "Tokens of a step."},
     {"max_length", 0, R1_OPT_INT, AT(max_length), "1024", 2, 1 << 20, NULL, "N",
      "Tokens of an example at most; longer ones are cut at the end."},
+    {"eval_data", 0, R1_OPT_STR, AT(eval_data), NULL, 0, 0, NULL, "FILE",
+     "Examples whose loss is measured, not learnt."},
+    {"eval_steps", 0, R1_OPT_INT, AT(eval_steps), "0", 0, 1e9, NULL, "N",
+     "Steps between these measurements."},
 };
 const int r1_sft_n_rows = sizeof r1_sft_rows / sizeof r1_sft_rows[0];
 
 typedef struct {
     const r1_sft_options *o;
+    const char *path;
     const r1_tokenizer *tok;
     r1_data *data;
     r1_document *docs; /* [n] */
@@ -89,7 +94,7 @@ static r1_status add_messages(const corpus *c, const json_t *messages, int line,
             s = r1_fail(
                 err, R1_EUNSUPPORTED,
                 "%s:%d: the chat template rewrites earlier turns; give one answer a line",
-                c->o->data, line);
+                c->path, line);
         if (s == R1_OK)
             s = append(c, before.data + done, before.len - done, done == 0, false, d, err);
         if (s == R1_OK)
@@ -121,7 +126,7 @@ static r1_status encode_item(const corpus *c, uint32_t i, r1_document *d, r1_err
 
 static r1_status open_corpus(corpus *c, r1_err *err)
 {
-    R1_TRY(r1_data_open_jsonl(c->o->data, &c->data, err));
+    R1_TRY(r1_data_open_jsonl(c->path, &c->data, err));
     R1_TRY(r1_data_expect_problems(c->data, false, err));
     c->n = r1_data_count(c->data);
     c->docs = R1_NEW_N(r1_document, c->n);
@@ -136,7 +141,7 @@ static r1_status open_corpus(corpus *c, r1_err *err)
             any |= c->docs[i].learn[k];
         if (!any)
             return r1_fail(err, R1_EFORMAT,
-                           "%s:%d: nothing to learn within max_length %d tokens", c->o->data,
+                           "%s:%d: nothing to learn within max_length %d tokens", c->path,
                            r1_data_line(c->data, i), c->o->max_length);
     }
     return R1_OK;
@@ -170,14 +175,18 @@ static r1_status document(void *ud, int64_t position, r1_document *out, r1_err *
     return R1_OK;
 }
 
-static r1_status run_with(const r1_sft_options *o, r1_run *run, corpus *c, r1_model **m,
-                          r1_err *err)
+static r1_status run_with(const r1_sft_options *o, r1_run *run, corpus *c, corpus *held,
+                          r1_model **m, r1_err *err)
 {
     R1_TRY(r1_trainer_open_model(run, m, err));
-    c->tok = (*m)->tok;
+    c->tok = held->tok = (*m)->tok;
     R1_TRY(open_corpus(c, err));
-    const r1_corpus docs = {c, document};
-    return r1_supervised_run(run, *m, &docs, o->batch_tokens, o->max_length, err);
+    const r1_corpus docs = {c, document}, others = {held, document};
+    if (!o->eval_data)
+        return r1_supervised_run(run, *m, &docs, NULL, o->batch_tokens, o->max_length, err);
+    R1_TRY(open_corpus(held, err));
+    const r1_held_out h = {&others, (int)held->n, o->eval_steps};
+    return r1_supervised_run(run, *m, &docs, &h, o->batch_tokens, o->max_length, err);
 }
 
 r1_status r1_sft_run(const r1_sft_options *o, const char *config, r1_store *store,
@@ -185,13 +194,18 @@ r1_status r1_sft_run(const r1_sft_options *o, const char *config, r1_store *stor
 {
     if (!o->train.model || !o->data)
         return r1_fail(err, R1_EARG, "give %s", o->train.model ? "data" : "model");
-    corpus c = {.o = o};
+    if (!o->eval_data != !o->eval_steps)
+        return r1_fail(err, R1_EARG, "%s: give %s too",
+                       o->eval_data ? "eval_data" : "eval_steps",
+                       o->eval_data ? "eval_steps" : "eval_data");
+    corpus c = {.o = o, .path = o->data}, held = {.o = o, .path = o->eval_data};
     r1_run run;
     r1_model *m = NULL;
     R1_TRY(r1_trainer_begin("sft", config, &o->train, store, listener, resume, &run, err));
-    r1_status s = run_with(o, &run, &c, &m, err);
+    r1_status s = run_with(o, &run, &c, &held, &m, err);
     s = r1_trainer_end(&run, m, s, err);
     close_corpus(&c);
+    close_corpus(&held);
     r1_model_close(m);
     return s;
 }

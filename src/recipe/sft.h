@@ -8,6 +8,8 @@ typedef struct {
     r1_train_options train;
     const char *data; /* JSON lines: "messages", "prompt" + "completion", or "text" */
     int batch_tokens, max_length;
+    const char *eval_data; /* examples to measure the loss on, every eval_steps; or NULL */
+    int eval_steps;
 } r1_sft_options;
 
 extern const r1_opt r1_sft_rows[];

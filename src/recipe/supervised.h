@@ -18,9 +18,17 @@ typedef struct {
     r1_status (*document)(void *ud, int64_t position, r1_document *out, r1_err *err);
 } r1_corpus;
 
+/* Measured every `steps` steps: the mean loss of the first `documents` of a corpus. */
+typedef struct {
+    const r1_corpus *corpus;
+    int documents, steps;
+} r1_held_out;
+
 /* Train m until run->o->steps.  A step takes documents in order while their tokens fit
- * batch_tokens (at least one); a document is cut at max_length tokens. */
-r1_status r1_supervised_run(r1_run *run, r1_model *m, const r1_corpus *corpus, int batch_tokens,
-                            int max_length, r1_err *err);
+ * batch_tokens (at least one); a document is cut at max_length tokens.  held_out: NULL or what
+ * "eval/loss" is measured on. */
+r1_status r1_supervised_run(r1_run *run, r1_model *m, const r1_corpus *corpus,
+                            const r1_held_out *held_out, int batch_tokens, int max_length,
+                            r1_err *err);
 
 #endif

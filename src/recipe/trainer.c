@@ -9,6 +9,7 @@
 
 #include "base/os.h"
 #include "model/safetensors.h"
+#include "recipe/checkpoint.h"
 
 const char *const r1_trainer_schedules[] = {"constant", "cosine", "linear", NULL};
 const char *const r1_trainer_recomputes[] = {"auto", "off", "on", NULL};
@@ -89,15 +90,21 @@ void r1_trainer_close(r1_trainer *t)
     r1_mem_free(t);
 }
 
-void r1_trainer_micro(r1_trainer *t, const r1_batch *b, float temperature, r1_loss_fn loss,
-                      void *ud)
+void r1_trainer_micro(r1_trainer *t, const r1_batch *b, const r1_objective *o)
 {
     if (b->targets == 0)
         return;
     r1_rows rows = r1_batch_rows(b);
     r1_tensor hidden = r1_forward_run(t->m, t->acts, &rows, b->ids, NULL);
+    if (o->scored) {
+        float *lp = R1_NEW_N(float, (size_t)b->targets);
+        r1_forward_score(t->m, t->acts, hidden, b->row, b->target, b->targets, o->temperature,
+                         lp, NULL);
+        o->scored(o->ud, lp);
+        r1_mem_free(lp);
+    }
     r1_backward_run(t->m, t->acts, &t->grads, &rows, b->ids, hidden, b->row, b->target,
-                    b->targets, temperature, loss, ud);
+                    b->targets, o->temperature, o->dentropy, o->loss, o->ud);
 }
 
 r1_status r1_trainer_update(r1_trainer *t, double loss, double *grad_norm, r1_err *err)
@@ -133,11 +140,11 @@ r1_status r1_trainer_update(r1_trainer *t, double loss, double *grad_norm, r1_er
     return r1_op_sync(m->backend, err);
 }
 
-/* ---- Checkpoints: a directory with model/, optimizer.safetensors and state.json ---------- */
+/* ---- Checkpoints: directories with model/, optimizer.safetensors and state.json ---------- */
 
 static r1_status save_moments(const r1_trainer *t, const char *dir, r1_err *err)
 {
-    char path[4200];
+    char path[4400];
     const int n = t->m->n_trained;
     snprintf(path, sizeof path, "%s/optimizer.safetensors", dir);
     r1_safetensors_entry *e = R1_NEW_N(r1_safetensors_entry, 2 * (size_t)n);
@@ -155,44 +162,137 @@ static r1_status save_moments(const r1_trainer *t, const char *dir, r1_err *err)
     return s;
 }
 
-static r1_status save_state(const r1_run *run, const r1_trainer *t, const char *dir,
-                            int64_t position, r1_err *err)
+static r1_status save_state(const char *dir, const json_t *state, r1_err *err)
 {
-    char path[4200];
-    snprintf(path, sizeof path, "%s/state.json", dir);
+    char path[4400];
     r1_os_file *f;
-    R1_TRY(r1_os_file_open(path, &f, err));
-    r1_buf b;
-    r1_buf_init(&b, 0);
-    /* JSON's integers end at 2^63 - 1: a greater seed is written as the negative it is then. */
-    r1_buf_printf(&b, "{\"step\": %d, \"position\": %lld, \"run\": %lld, \"seed\": %lld}\n",
-                  t->step, (long long)position, (long long)run->id, (long long)run->o->seed);
-    r1_os_file_write(f, b.data, b.len);
-    r1_buf_release(&b);
-    return r1_os_file_commit(f, err);
+    snprintf(path, sizeof path, "%s/state.json", dir);
+    char *text = json_dumps(state, JSON_REAL_PRECISION(17));
+    r1_assert(text);
+    r1_status s = r1_os_file_open(path, &f, err);
+    if (s == R1_OK) {
+        r1_os_file_write(f, text, strlen(text));
+        s = r1_os_file_commit(f, err);
+    }
+    free(text); /* jansson's */
+    return s;
 }
 
 static r1_status fill_checkpoint(const r1_run *run, const r1_trainer *t, const char *dir,
-                                 int64_t position, r1_err *err)
+                                 json_t *state, r1_err *err)
 {
-    char model[4200];
+    char model[4400];
     snprintf(model, sizeof model, "%s/model", dir);
     R1_TRY(r1_model_save(t->m, model, R1_F32, err));
     R1_TRY(save_moments(t, dir, err));
-    return save_state(run, t, dir, position, err);
+    if (run->save_more)
+        R1_TRY(run->save_more(run->more_ud, dir, state, err));
+    return save_state(dir, state, err);
 }
 
-static r1_status save_checkpoint(const r1_run *run, const r1_trainer *t, int64_t position,
+static r1_status write_checkpoint(const r1_run *run, const r1_trainer *t, int64_t position,
+                                  r1_err *err)
+{
+    char path[4200], tmp[4300];
+    r1_checkpoint_path(run->checkpoint, t->step, path, sizeof path);
+    R1_TRY(r1_os_dir_begin(path, tmp, sizeof tmp, err));
+    /* JSON's integers end at 2^63 - 1: a greater seed is written as the negative it is then. */
+    json_t *state =
+        json_pack("{s:i,s:I,s:I,s:I}", "step", t->step, "position", (json_int_t)position, "run",
+                  (json_int_t)run->id, "seed", (json_int_t)run->o->seed);
+    r1_assert(state);
+    if (!isnan(run->best)) {
+        json_object_set_new(state, "best", json_real(run->best));
+        json_object_set_new(state, "best_step", json_integer(run->best_step));
+    }
+    r1_status s = fill_checkpoint(run, t, tmp, state, err);
+    json_decref(state);
+    if (s == R1_OK)
+        return r1_os_dir_commit(tmp, path, err);
+    r1_os_dir_abort(tmp);
+    (void)remove(run->checkpoint); /* if it is empty */
+    return r1_err_prefix(err, s, "checkpoint");
+}
+
+/* ---- What needs room on the disk --------------------------------------------------------- */
+
+/* One of the things that are written, with what it needs. */
+typedef struct write_job {
+    r1_status (*write)(const r1_run *run, const struct write_job *job, r1_err *err);
+    const r1_trainer *t;
+    r1_model *m;
+    const char *path;
+    int64_t position, step;
+    const r1_metric *metrics;
+    int n;
+    const r1_store_sample *samples;
+    int n_samples;
+} write_job;
+
+/* Write; where there is no room, wait until there is or the user interrupts. */
+static r1_status write_when_room(const r1_run *run, write_job job, r1_err *err)
+{
+    double pause = 0.25;
+    bool told = false;
+    for (;;) {
+        r1_err local = {0};
+        r1_status s = job.write(run, &job, &local);
+        if (s != R1_EFULL) {
+            if (s != R1_OK && err)
+                *err = local;
+            if (s == R1_OK && told)
+                r1_trainer_note(run, "there is room again: going on");
+            return s;
+        }
+        if (r1_os_interrupted() || r1_os_stop_asked())
+            return r1_fail(err, R1_EFULL, "%s; left while waiting for room", local.msg);
+        if (!told)
+            r1_trainer_note(
+                run, "paused, %s: make room and the run goes on by itself; Ctrl-C leaves",
+                local.msg);
+        told = true;
+        r1_os_sleep(pause);
+        pause = pause < 15 ? 2 * pause : 30;
+    }
+}
+
+static r1_status job_checkpoint(const r1_run *run, const write_job *j, r1_err *err)
+{
+    return write_checkpoint(run, j->t, j->position, err);
+}
+
+static r1_status job_model(const r1_run *run, const write_job *j, r1_err *err)
+{
+    (void)run;
+    return r1_model_save(j->m, j->path, R1_F32, err);
+}
+
+r1_status r1_trainer_write_model(const r1_run *run, r1_model *m, const char *dir, r1_err *err)
+{
+    return write_when_room(run, (write_job){.write = job_model, .m = m, .path = dir}, err);
+}
+
+static r1_status job_store(const r1_run *run, const write_job *j, r1_err *err)
+{
+    return r1_store_step(run->store, run->id, j->step, j->metrics, j->n, j->samples,
+                         j->n_samples, err);
+}
+
+static r1_status job_journal(const r1_run *run, const write_job *j, r1_err *err)
+{
+    return r1_journal_step(&run->journal, j->step, j->metrics, j->n, err);
+}
+
+static r1_status save_checkpoint(r1_run *run, const r1_trainer *t, int64_t position,
                                  r1_err *err)
 {
-    char tmp[4096];
-    R1_TRY(r1_os_dir_begin(run->checkpoint, tmp, sizeof tmp, err));
-    r1_status s = fill_checkpoint(run, t, tmp, position, err);
-    if (s != R1_OK) {
-        r1_os_dir_abort(tmp);
-        return r1_err_prefix(err, s, "checkpoint");
-    }
-    return r1_os_dir_commit(tmp, run->checkpoint, err);
+    if (run->saved_step == t->step)
+        return R1_OK;
+    R1_TRY(write_when_room(
+        run, (write_job){.write = job_checkpoint, .t = t, .position = position}, err));
+    run->saved_step = t->step;
+    r1_checkpoint_prune(run->checkpoint, run->id, run->o->keep_checkpoints);
+    return R1_OK;
 }
 
 static r1_status restore_moment(const r1_safetensors *f, const char *name, const char *kind,
@@ -212,8 +312,8 @@ r1_status r1_trainer_restore(const r1_run *run, r1_trainer *t, r1_err *err)
 {
     if (!run->resumed)
         return R1_OK;
-    char path[4200];
-    snprintf(path, sizeof path, "%s/optimizer.safetensors", run->checkpoint);
+    char path[4300];
+    snprintf(path, sizeof path, "%s/optimizer.safetensors", run->resumed_from);
     r1_safetensors *f;
     R1_TRY(r1_safetensors_open(path, &f, err));
     r1_status s = R1_OK;
@@ -226,7 +326,7 @@ r1_status r1_trainer_restore(const r1_run *run, r1_trainer *t, r1_err *err)
     r1_safetensors_close(f);
     R1_TRY(s);
     int64_t step;
-    R1_TRY(r1_json_int(run->resumed, run->checkpoint, "step", 0, 1 << 30, &step, err));
+    R1_TRY(r1_json_int(run->resumed, run->resumed_from, "step", 0, 1 << 30, &step, err));
     t->step = (int)step;
     return R1_OK;
 }
@@ -235,13 +335,12 @@ r1_status r1_trainer_restore(const r1_run *run, r1_trainer *t, r1_err *err)
 
 static r1_status load_state(r1_run *run, r1_err *err)
 {
-    char path[4200];
-    int64_t id, step, seed;
-    snprintf(path, sizeof path, "%s/state.json", run->checkpoint);
-    if (!r1_os_exists(path))
-        return r1_fail(err, R1_EIO, "%s: there is no checkpoint to resume from",
-                       run->checkpoint);
-    R1_TRY(r1_json_load(path, 1 << 20, &run->resumed, err));
+    char path[4300];
+    int64_t id, step, seed, best_step = 0;
+    R1_TRY(r1_checkpoint_newest(run->checkpoint, run->resumed_from, sizeof run->resumed_from,
+                                err));
+    snprintf(path, sizeof path, "%s/state.json", run->resumed_from);
+    R1_TRY(r1_json_load(path, 1 << 24, &run->resumed, err));
     R1_TRY(r1_json_int(run->resumed, path, "run", 0, INT64_MAX, &id, err));
     R1_TRY(r1_json_int(run->resumed, path, "step", 0, 1 << 30, &step, err));
     R1_TRY(r1_json_int(run->resumed, path, "seed", INT64_MIN, INT64_MAX, &seed, err));
@@ -251,8 +350,13 @@ static r1_status load_state(r1_run *run, r1_err *err)
     if (step >= run->o->steps)
         return r1_fail(err, R1_EARG, "%s: has already done %lld of %d steps", run->checkpoint,
                        (long long)step, run->o->steps);
+    R1_TRY(r1_json_int_opt(run->resumed, path, "best_step", 0, 1 << 30, &best_step, err));
     run->id = id;
     run->saved_step = (int)step;
+    run->best_step = (int)best_step;
+    const json_t *best = json_object_get(run->resumed, "best");
+    if (json_is_number(best))
+        run->best = json_number_value(best);
     return r1_store_resume(run->store, id, step, err);
 }
 
@@ -302,15 +406,41 @@ static r1_status probe_output(const r1_train_options *o, r1_err *err)
     return R1_OK;
 }
 
+/* What killed runs of this output left half-written. */
+static void sweep(const r1_run *run)
+{
+    char parent[4096];
+    const char *slash = strrchr(run->checkpoint, '/'),
+               *name = slash ? slash + 1 : run->checkpoint;
+    snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - run->checkpoint) + 1 : 1,
+             slash ? run->checkpoint : ".");
+    char prefix[4096];
+    snprintf(prefix, sizeof prefix, "%.*s", (int)(strlen(name) - strlen("checkpoint")), name);
+    r1_os_sweep(parent, prefix); /* OUTPUT.tmp-PID, OUTPUT.best.tmp-PID */
+    r1_os_sweep(run->checkpoint, "step-");
+}
+
+static r1_status open_journal(r1_run *run, r1_err *err)
+{
+    char dir[4200];
+    const int n = (int)(strlen(run->checkpoint) - strlen(".checkpoint"));
+    snprintf(dir, sizeof dir, "%.*s.logs/%lld", n, run->checkpoint, (long long)run->id);
+    return r1_journal_open(&run->journal, dir, run->resumed ? run->saved_step : -1, err);
+}
+
 r1_status r1_trainer_begin(const char *kind, const char *config, const r1_train_options *o,
                            r1_store *store, const r1_listener *listener, bool resume,
                            r1_run *run, r1_err *err)
 {
-    *run = (r1_run){.store = store, .o = o, .listener = listener};
+    *run = (r1_run){
+        .store = store, .o = o, .listener = listener, .saved_step = -1, .best = (double)NAN};
     R1_TRY(find_checkpoint(o, run, err));
+    sweep(run);
     R1_TRY(probe_output(o, err));
     r1_status s = resume ? load_state(run, err)
                          : r1_store_begin(store, kind, o->name, config, &run->id, err);
+    if (s == R1_OK && o->logs && (s = open_journal(run, err)) != R1_OK)
+        r1_store_end(store, run->id, "failed", err ? err->msg : NULL, NULL);
     if (s != R1_OK) {
         json_decref(run->resumed);
         run->resumed = NULL;
@@ -325,7 +455,7 @@ const char *r1_trainer_model_path(const r1_run *run, char *buffer, size_t size)
 {
     if (!run->resumed)
         return run->o->model;
-    snprintf(buffer, size, "%s/model", run->checkpoint);
+    snprintf(buffer, size, "%s/model", run->resumed_from);
     return buffer;
 }
 
@@ -364,7 +494,7 @@ int64_t r1_trainer_position(const r1_run *run)
 {
     int64_t at = 0;
     if (run->resumed)
-        r1_json_int_opt(run->resumed, run->checkpoint, "position", 0, INT64_MAX, &at, NULL);
+        r1_json_int_opt(run->resumed, run->resumed_from, "position", 0, INT64_MAX, &at, NULL);
     return at;
 }
 
@@ -387,20 +517,72 @@ r1_status r1_trainer_cancel(r1_run *run, r1_trainer *t, int64_t position, r1_err
                    t->step);
 }
 
+typedef struct {
+    const r1_run *run;
+    int step;
+} warned;
+
+static void warn(void *ud, const char *name, const char *text)
+{
+    const warned *w = ud;
+    const r1_listener *l = w->run->listener;
+    /* A warning that cannot be kept is still told; what is in the way stops the next step. */
+    (void)r1_store_note(w->run->store, w->run->id, w->step, name, text, NULL);
+    (void)r1_journal_warn(&w->run->journal, w->step, name, text, NULL);
+    if (l && l->warning)
+        l->warning(l->ud, w->step, name, text);
+}
+
+static const struct {
+    const char *name;
+    bool more; /* is better */
+} scores[] = {{"eval/pass@1", true}, {"eval/loss", false}};
+
+/* The model of the best evaluation. */
+static r1_status keep_best(r1_run *run, const r1_trainer *t, const r1_metric *m, int n,
+                           r1_err *err)
+{
+    for (size_t k = 0; k < sizeof scores / sizeof *scores; k++)
+        for (int i = 0; i < n; i++) {
+            if (strcmp(m[i].name, scores[k].name) != 0 || isnan(m[i].value))
+                continue;
+            double v = m[i].value;
+            if (!isnan(run->best) && (scores[k].more ? v <= run->best : v >= run->best))
+                return R1_OK;
+            char path[4200];
+            snprintf(path, sizeof path, "%.*s.best",
+                     (int)(strlen(run->checkpoint) - strlen(".checkpoint")), run->checkpoint);
+            R1_TRY(r1_trainer_write_model(run, t->m, path, err));
+            run->best = v;
+            run->best_step = t->step;
+            return R1_OK;
+        }
+    return R1_OK;
+}
+
 r1_status r1_trainer_record(r1_run *run, r1_trainer *t, const r1_metric *m, int n,
                             const r1_store_sample *samples, int n_samples, int64_t position,
                             r1_err *err)
 {
-    R1_TRY(r1_store_step(run->store, run->id, t->step, m, n, samples, n_samples, err));
+    write_job job = {.write = job_store,
+                     .step = t->step,
+                     .metrics = m,
+                     .n = n,
+                     .samples = samples,
+                     .n_samples = n_samples};
+    R1_TRY(write_when_room(run, job, err));
+    job.write = job_journal;
+    R1_TRY(write_when_room(run, job, err));
     if (run->listener && run->listener->step)
         run->listener->step(run->listener->ud, t->step, run->o->steps, m, n);
-    if (r1_os_interrupted() && t->step < run->o->steps)
+    warned w = {run, t->step};
+    r1_watch_step(&run->watch, m, n, warn, &w);
+    R1_TRY(keep_best(run, t, m, n, err));
+    if ((r1_os_interrupted() || r1_os_stop_asked()) && t->step < run->o->steps)
         return r1_trainer_cancel(run, t, position, err);
-    const int every = run->o->save_steps;
-    if (!every ||
-        t->step / every == run->saved_step / every) /* a record may be of some steps */
+    const int every = run->o->save_steps, last = run->saved_step > 0 ? run->saved_step : 0;
+    if (!every || t->step / every == last / every) /* a record may be of some steps */
         return R1_OK;
-    run->saved_step = t->step;
     return save_checkpoint(run, t, position, err);
 }
 
@@ -409,7 +591,7 @@ r1_status r1_trainer_end(r1_run *run, r1_model *m, r1_status status, r1_err *err
     r1_err local = {0};
     r1_err *e = err ? err : &local;
     if (status == R1_OK)
-        status = r1_model_save(m, run->o->output, R1_F32, e);
+        status = r1_trainer_write_model(run, m, run->o->output, e);
     const char *text = status == R1_OK          ? "done"
                        : status == R1_ECANCELED ? "interrupted"
                                                 : "failed";

@@ -11,6 +11,8 @@
 #include "model/backward.h"
 #include "model/lora.h"
 #include "recipe/batch.h"
+#include "recipe/journal.h"
+#include "recipe/watch.h"
 #include "store/store.h"
 
 typedef enum { R1_SCHEDULE_CONSTANT, R1_SCHEDULE_COSINE, R1_SCHEDULE_LINEAR } r1_schedule;
@@ -30,13 +32,15 @@ typedef struct {
     float min_lr;     /* where the schedule ends, as a share of learning_rate */
     int warmup_steps; /* linear, from 0 */
     float adam_beta1, adam_beta2, adam_epsilon;
-    float weight_decay;  /* of matrices */
-    float max_grad_norm; /* 0: no clipping */
-    int micro_tokens;    /* rows of a pass at most: memory, not the result, depends on it */
-    int recompute;       /* r1_recompute */
-    int compute;         /* r1_compute */
-    int save_steps;      /* steps between checkpoints; 0: only when interrupted */
-    int threads;         /* 0: one per core */
+    float weight_decay;   /* of matrices */
+    float max_grad_norm;  /* 0: no clipping */
+    int micro_tokens;     /* rows of a pass at most: memory, not the result, depends on it */
+    int recompute;        /* r1_recompute */
+    int compute;          /* r1_compute */
+    int save_steps;       /* steps between checkpoints; 0: only when interrupted */
+    int keep_checkpoints; /* newest ones that are kept */
+    bool logs;            /* metrics.jsonl and TensorBoard's files in OUTPUT.logs/RUN */
+    int threads;          /* 0: one per core */
     uint64_t seed;
     r1_lora_options
         lora; /* where r is not 0 only adapters are trained; base and seed are not set */
@@ -48,11 +52,16 @@ typedef struct {
      0,      NULL, "NAME",     "Name of the run in the store."},                            \
         {"model", 0,    R1_OPT_STR, offsetof(T, train.model), NULL, 0,                      \
          0,       NULL, "MODEL",    "Model to start from."},                                \
-        {"output",   0,                                                                     \
-         R1_OPT_STR, offsetof(T, train.output),                                             \
-         out,        0,                                                                     \
-         0,          NULL,                                                                  \
-         "DIR",      "Directory for the trained model; checkpoints go to DIR.checkpoint."}, \
+        {"output",                                                                          \
+         0,                                                                                 \
+         R1_OPT_STR,                                                                        \
+         offsetof(T, train.output),                                                         \
+         out,                                                                               \
+         0,                                                                                 \
+         0,                                                                                 \
+         NULL,                                                                              \
+         "DIR",                                                                             \
+         "Directory for the trained model; DIR.checkpoint, DIR.best, DIR.logs beside it."}, \
         {"steps", 0,    R1_OPT_INT, offsetof(T, train.steps), n_steps, 1,                   \
          1e9,     NULL, "N",        "Optimizer steps."},                                    \
         {"learning_rate",                                                                   \
@@ -149,6 +158,21 @@ typedef struct {
          "0",          0,                                                                   \
          1e9,          NULL,                                                                \
          "N",          "Steps between checkpoints; 0 = only when interrupted."},            \
+        {"keep_checkpoints",                                                                \
+         0,                                                                                 \
+         R1_OPT_INT,                                                                        \
+         offsetof(T, train.keep_checkpoints),                                               \
+         "1",                                                                               \
+         1,                                                                                 \
+         1e6,                                                                               \
+         NULL,                                                                              \
+         "N",                                                                               \
+         "Newest checkpoints that are kept; the best evaluated model goes to DIR.best."},   \
+        {"logs",      0,                                                                    \
+         R1_OPT_BOOL, offsetof(T, train.logs),                                              \
+         "true",      0,                                                                    \
+         0,           NULL,                                                                 \
+         NULL,        "Write metrics.jsonl and TensorBoard's files to DIR.logs."},          \
         {"threads", 't',  R1_OPT_INT, offsetof(T, train.threads),  "0", 0,                  \
          256,       NULL, "N",        "Threads; 0 = one per core."},                        \
     {                                                                                       \
@@ -189,6 +213,7 @@ typedef struct {
     void (*begin)(void *ud, int64_t run); /* the run's id in the store */
     void (*step)(void *ud, int step, int steps, const r1_metric *m, int n);
     void (*note)(void *ud, const char *text); /* one sentence worth telling */
+    void (*warning)(void *ud, int step, const char *name, const char *text); /* watch.h */
     void *ud;
 } r1_listener;
 
@@ -209,9 +234,18 @@ typedef struct {
 r1_status r1_trainer_open(r1_model *m, const r1_train_options *o, int max_rows,
                           r1_trainer **out, r1_err *err);
 void r1_trainer_close(r1_trainer *t);
+/* What a micro-batch is asked to minimise. */
+typedef struct {
+    float temperature; /* of the log-probabilities */
+    float dentropy;    /* dLoss/dH of each target's entropy; a bonus is negative */
+    r1_loss_fn loss;
+    /* NULL, or told the log-probabilities of all targets before `loss` is asked for the first
+     * gradient: for losses of whole sequences, at the price of the head's product once more. */
+    void (*scored)(void *ud, const float *lp /* (targets) */);
+    void *ud;
+} r1_objective;
 /* Forward, loss and backward of one micro-batch; gradients add up. */
-void r1_trainer_micro(r1_trainer *t, const r1_batch *b, float temperature, r1_loss_fn loss,
-                      void *ud);
+void r1_trainer_micro(r1_trainer *t, const r1_batch *b, const r1_objective *o);
 /* One update from the gradients, which are then zero again.  loss: of the step, for the check
  * that stops a run whose numbers have become infinite. */
 r1_status r1_trainer_update(r1_trainer *t, double loss, double *grad_norm, r1_err *err);
@@ -225,12 +259,22 @@ typedef struct {
     int64_t id;
     const r1_train_options *o;
     const r1_listener *listener;
-    char checkpoint[4096];
-    json_t *resumed; /* the state that the checkpoint held, or NULL */
-    int saved_step;  /* of the last checkpoint */
+    char checkpoint[4096];   /* directory of checkpoints, see checkpoint.h */
+    char resumed_from[4200]; /* the one that was resumed */
+    json_t *resumed;         /* the state that it held, or NULL */
+    int saved_step;          /* of the last checkpoint, -1: none */
+    double best;             /* evaluation so far, NaN: none; its model is in OUTPUT.best */
+    int best_step;
+    r1_journal journal;
+    r1_watch watch;
+    /* What a recipe has in a checkpoint beside model and moments, or NULL: files in dir, members
+     * of state. */
+    r1_status (*save_more)(void *ud, const char *dir, json_t *state, r1_err *err);
+    void *more_ud;
 } r1_run;
 
-/* resume: go on from OUTPUT.checkpoint, which must exist. config: JSON, for the store. */
+/* resume: go on from the newest of OUTPUT.checkpoint, which must exist. config: JSON, for the
+ * store. */
 r1_status r1_trainer_begin(const char *kind, const char *config, const r1_train_options *o,
                            r1_store *store, const r1_listener *listener, bool resume,
                            r1_run *run, r1_err *err);
@@ -240,14 +284,18 @@ const char *r1_trainer_model_path(const r1_run *run, char *buffer, size_t size);
 r1_status r1_trainer_open_model(const r1_run *run, r1_model **out, r1_err *err);
 /* Moments and step of the checkpoint, when resuming. */
 r1_status r1_trainer_restore(const r1_run *run, r1_trainer *t, r1_err *err);
-/* Record a step; then a checkpoint if one is due or the user interrupted, which then returns
- * R1_ECANCELED.  position: of the data, kept in the checkpoint. */
+/* Record a step, and what it warns of; then a checkpoint if one is due or the user interrupted,
+ * which then returns R1_ECANCELED.  position: of the data, kept in the checkpoint.  "eval/pass@1"
+ * (more is better) or "eval/loss" among the metrics: a model better than all before is written to
+ * OUTPUT.best.  A full disk is waited for, with a note; an interrupt ends the waiting. */
 r1_status r1_trainer_record(r1_run *run, r1_trainer *t, const r1_metric *m, int n,
                             const r1_store_sample *samples, int n_samples, int64_t position,
                             r1_err *err);
 /* The user interrupted at another place: a checkpoint, and R1_ECANCELED. */
 r1_status r1_trainer_cancel(r1_run *run, r1_trainer *t, int64_t position, r1_err *err);
 int64_t r1_trainer_position(const r1_run *run); /* of the data, 0 at the start */
+/* Write a model; where there is no room, wait for it as r1_trainer_record does. */
+r1_status r1_trainer_write_model(const r1_run *run, r1_model *m, const char *dir, r1_err *err);
 /* The end: writes the model (R1_OK) and the run's status; returns the first failure. */
 r1_status r1_trainer_end(r1_run *run, r1_model *m, r1_status status, r1_err *err);
 void r1_trainer_note(const r1_run *run, const char *fmt, ...) R1_PRINTF(2, 3);

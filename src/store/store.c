@@ -2,6 +2,7 @@
  * statements are prepared once, under the names of the enum below. */
 #include "store/store.h"
 
+#include <errno.h>
 #include <math.h>
 #include <pthread.h>
 #include <sqlite3.h>
@@ -60,6 +61,11 @@ static const char *const migrations[] = {
     "  reward REAL, correct INTEGER NOT NULL, formatted INTEGER NOT NULL,"
     "  answer TEXT NOT NULL,"
     "  PRIMARY KEY (eval, problem, sample));",
+    /* Warnings of a run. */
+    "CREATE TABLE notes ("
+    "  run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,"
+    "  step INTEGER NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL,"
+    "  PRIMARY KEY (run, step, name)) WITHOUT ROWID;",
 };
 #define VERSION ((int)(sizeof migrations / sizeof migrations[0]))
 
@@ -73,6 +79,9 @@ enum {
     RUN_STEP,
     METRICS_TRIM,
     SAMPLES_TRIM,
+    NOTES_TRIM,
+    NOTE_INSERT,
+    NOTES_SELECT,
     NAME_INSERT,
     METRIC_INSERT,
     SAMPLE_INSERT,
@@ -109,6 +118,10 @@ static const char *const statement_sql[N_STATEMENTS] = {
                    " steps = min(steps, ?2) WHERE id = ?1",
     [RUN_STEP] = "UPDATE runs SET steps = max(steps, ?2) WHERE id = ?1",
     [METRICS_TRIM] = "DELETE FROM metrics WHERE run = ?1 AND step > ?2",
+    [NOTES_TRIM] = "DELETE FROM notes WHERE run = ?1 AND step > ?2",
+    [NOTE_INSERT] = "INSERT OR REPLACE INTO notes (run, step, name, text)"
+                    " VALUES (?1, ?2, ?3, ?4)",
+    [NOTES_SELECT] = "SELECT step, name, text FROM notes WHERE run = ?1 ORDER BY step, name",
     [SAMPLES_TRIM] = "DELETE FROM samples WHERE run = ?1 AND step > ?2",
     [NAME_INSERT] = "INSERT INTO metric_names (run, name) VALUES (?1, ?2)"
                     " ON CONFLICT DO NOTHING",
@@ -161,6 +174,11 @@ struct r1_store {
 
 /* ---- SQLite's failures and values -------------------------------------------------------- */
 
+static bool no_room(int code)
+{
+    return code == ENOSPC || code == EDQUOT || code == EFBIG;
+}
+
 /* The connection's last failure, as ours. */
 static r1_status failed(r1_store *s, const char *doing, r1_err *err)
 {
@@ -169,6 +187,8 @@ static r1_status failed(r1_store *s, const char *doing, r1_err *err)
     case SQLITE_BUSY:
     case SQLITE_LOCKED: status = R1_EBUSY; break;
     case SQLITE_NOMEM: status = R1_ENOMEM; break;
+    case SQLITE_FULL: status = R1_EFULL; break;
+    case SQLITE_IOERR: status = no_room(sqlite3_system_errno(s->db)) ? R1_EFULL : R1_EIO; break;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB: status = R1_EFORMAT; break;
     default: break;
@@ -388,6 +408,7 @@ static r1_status resume(r1_store *s, int64_t run, int64_t step, r1_err *err)
     if (sqlite3_changes(s->db) == 0)
         return no_run(s, run, err);
     R1_TRY(run_at_step(s, METRICS_TRIM, run, step, err));
+    R1_TRY(run_at_step(s, NOTES_TRIM, run, step, err));
     return run_at_step(s, SAMPLES_TRIM, run, step, err);
 }
 
@@ -455,6 +476,20 @@ r1_status r1_store_step(r1_store *s, int64_t run, int64_t step, const r1_metric 
     if (status == R1_OK)
         status =
             finish(s, write_step(s, run, step, m, n_metrics, samples, n_samples, err), err);
+    pthread_mutex_unlock(&s->mutex);
+    return status;
+}
+
+r1_status r1_store_note(r1_store *s, int64_t run, int64_t step, const char *name,
+                        const char *text, r1_err *err)
+{
+    pthread_mutex_lock(&s->mutex);
+    sqlite3_stmt *q = fresh(s, NOTE_INSERT);
+    sqlite3_bind_int64(q, 1, run);
+    sqlite3_bind_int64(q, 2, step);
+    bind_text(q, 3, name);
+    bind_text(q, 4, text);
+    r1_status status = run_statement(s, NOTE_INSERT, "write a warning", err);
     pthread_mutex_unlock(&s->mutex);
     return status;
 }
@@ -611,6 +646,7 @@ typedef struct {
     r1_store_run_fn run;
     r1_store_metric_fn metric;
     r1_store_sample_fn sample;
+    r1_store_note_fn note;
     r1_store_eval_fn eval;
     r1_store_problem_fn problem;
     r1_store_answer_fn answer;
@@ -645,6 +681,11 @@ static bool sample_row(const reader *r, sqlite3_stmt *q)
                          .advantage = real_at(q, 6),
                          .tokens = sqlite3_column_int(q, 7)};
     return r->sample(r->ud, sqlite3_column_int64(q, 0), &x);
+}
+
+static bool note_row(const reader *r, sqlite3_stmt *q)
+{
+    return r->note(r->ud, sqlite3_column_int64(q, 0), text_at(q, 1), text_at(q, 2));
 }
 
 /* Step through a bound statement; *n_rows counts the rows seen. */
@@ -715,6 +756,18 @@ r1_status r1_store_samples(r1_store *s, int64_t run, int64_t step, r1_store_samp
     sqlite3_bind_int64(q, 1, run);
     sqlite3_bind_int64(q, 2, step);
     r1_status status = each_row(s, SAMPLES_SELECT, sample_row, &r, &n, err);
+    pthread_mutex_unlock(&s->mutex);
+    return status;
+}
+
+r1_status r1_store_notes(r1_store *s, int64_t run, r1_store_note_fn fn, void *ud, r1_err *err)
+{
+    reader r = {.ud = ud, .note = fn};
+    int64_t n;
+    pthread_mutex_lock(&s->mutex);
+    sqlite3_stmt *q = fresh(s, NOTES_SELECT);
+    sqlite3_bind_int64(q, 1, run);
+    r1_status status = each_row(s, NOTES_SELECT, note_row, &r, &n, err);
     pthread_mutex_unlock(&s->mutex);
     return status;
 }

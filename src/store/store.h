@@ -50,6 +50,10 @@ r1_status r1_store_step(r1_store *s, int64_t run, int64_t step, const r1_metric 
                         int n_metrics, const r1_store_sample *samples, int n_samples,
                         r1_err *err);
 
+/* A warning of a step, by its name. */
+r1_status r1_store_note(r1_store *s, int64_t run, int64_t step, const char *name,
+                        const char *text, r1_err *err);
+
 /* Reading: callbacks return false to stop, and must not call the store; strings live during the
  * call.  A value that was not finite is read back as NaN or infinity. */
 typedef bool (*r1_store_run_fn)(void *ud, const r1_store_run *run);
@@ -63,6 +67,9 @@ typedef bool (*r1_store_sample_fn)(void *ud, int64_t step, const r1_store_sample
 /* step -1 = all. */
 r1_status r1_store_samples(r1_store *s, int64_t run, int64_t step, r1_store_sample_fn fn,
                            void *ud, r1_err *err);
+
+typedef bool (*r1_store_note_fn)(void *ud, int64_t step, const char *name, const char *text);
+r1_status r1_store_notes(r1_store *s, int64_t run, r1_store_note_fn fn, void *ud, r1_err *err);
 
 /* ---- Evaluations ------------------------------------------------------------------------- */
 

@@ -69,7 +69,7 @@ stops 'step [0-9]+: the (gradient|loss) is not finite' $grpo model="$base" outpu
     learning_rate=1e9 beta=0.1
 [ ! -e "$models/new" ] || fail "a broken model was written"
 # Without a KL there is no gradient left that could be infinite: the user is told.
-expect 0 'no group has differing rewards' $grpo model="$base" output="$models/lost" \
+expect 0 'warning dead_groups: step [0-9]+: a share of 1 of the groups' $grpo model="$base" output="$models/lost" \
     learning_rate=1e9 steps=3
 
 # A disk that is full when a checkpoint, and when the model itself, is written; the model that was
@@ -78,27 +78,76 @@ cp -r "$base" "$models/kept"
 full() { # command that runs with too little room for a checkpoint
     (
         trap '' XFSZ
-        ulimit -f 500 # KiB of a file; the weights take 420
-        "$@"
+        ulimit -Sf 500 # KiB of a file; the weights take 420
+        exec "$@"
     )
 }
 expect 0 '^step 1/1' $pretrain steps=1 output="$models/kept" # a model may be replaced
 before=$(cksum < "$models/kept/model.safetensors")
-export -f full
-stops 'checkpoint.*File too large' bash -c "full $pretrain steps=3 save_steps=2 output=$models/kept"
+
+# Without room a run waits; SIGINT ends the waiting.
+paused() { # PATTERN command...
+    "${@:2}" > "$TMP/out" 2>&1 < /dev/null &
+    local pid=$! code
+    for ((i = 0; i < 1200; i++)); do
+        grep -q '^note: paused, ' "$TMP/out" && break
+        kill -0 $pid 2> /dev/null || break
+        sleep 0.05
+    done
+    kill -INT $pid
+    wait $pid
+    code=$?
+    [ $code = 1 ] || fail "exit code $code: ${*:2}: $(head -c 600 "$TMP/out")"
+    grep -qE "^note: paused, .*$1.*: make room" "$TMP/out" || fail "no /$1/: $(head -c 600 "$TMP/out")"
+    grep -qE "^r1: .*$1.*left while waiting for room" "$TMP/out" ||
+        fail "no reason: $(head -c 600 "$TMP/out")"
+    clean
+}
+paused 'checkpoint.*File too large' full $pretrain steps=3 save_steps=2 output="$models/kept"
 status '"status": "failed".*"steps": 2[,}]'
 [ ! -e "$models/kept.checkpoint" ] || fail "half a checkpoint is there"
-stops 'File too large' bash -c "full $pretrain steps=3 hidden_size=96 output=$models/kept"
+paused 'File too large' full $pretrain steps=3 hidden_size=96 output="$models/kept"
 [ "$(cksum < "$models/kept/model.safetensors")" = "$before" ] || fail "the old model is gone"
+
+# A limit on files that is raised while the run waits: it goes on by itself.
+if command -v prlimit > /dev/null; then
+    full $pretrain steps=6 save_steps=2 output="$models/waited" > "$TMP/out" 2>&1 < /dev/null &
+    pid=$!
+    for ((i = 0; i < 1200; i++)); do
+        grep -q '^note: paused, ' "$TMP/out" && break
+        sleep 0.05
+    done
+    prlimit --fsize=unlimited: --pid $pid
+    wait $pid || fail "after room came: $(head -c 600 "$TMP/out")"
+    grep -q '^note: there is room again' "$TMP/out" || fail "not told: $(head -c 600 "$TMP/out")"
+    expect 0 '^step 6/6' $pretrain steps=6 output="$models/never"
+    cmp "$models/waited/model.safetensors" "$models/never/model.safetensors" ||
+        fail "the wait changed the model"
+fi
 
 # The same on a small file system, where one can be mounted.
 mkdir "$TMP/small"
 if mount -t tmpfs -o size=1m none "$TMP/small" 2> /dev/null; then
-    stops 'checkpoint.*No space left' $pretrain steps=3 save_steps=2 output="$TMP/small/m"
+    paused 'checkpoint.*No space left' $pretrain steps=3 save_steps=2 output="$TMP/small/m" logs=false
     [ -z "$(ls -A "$TMP/small")" ] || fail "left on the full disk: $(ls -A "$TMP/small")"
-    expect 0 '^step 3/3' $pretrain steps=3 output="$TMP/small/m"
-    stops 'No space left' $pretrain steps=3 hidden_size=128 output="$TMP/small/m"
+    expect 0 '^step 3/3' $pretrain steps=3 output="$TMP/small/m" logs=false
+    paused 'No space left' $pretrain steps=3 hidden_size=128 output="$TMP/small/m" logs=false
     expect 0 '' "$R1" logprob "$TMP/small/m" --ids 1,2,3
+
+    # Room comes: the run goes on by itself to the model of one that never waited.
+    rm -rf "$TMP/small/m"
+    $pretrain steps=6 save_steps=2 output="$TMP/small/m" > "$TMP/out" 2>&1 < /dev/null &
+    pid=$!
+    for ((i = 0; i < 1200; i++)); do
+        grep -q '^note: paused, ' "$TMP/out" && break
+        sleep 0.05
+    done
+    mount -o remount,size=16m "$TMP/small"
+    wait $pid || fail "after room came: $(head -c 600 "$TMP/out")"
+    grep -q '^note: there is room again' "$TMP/out" || fail "not told: $(head -c 600 "$TMP/out")"
+    expect 0 '^step 6/6' $pretrain steps=6 output="$models/never-waited"
+    cmp "$TMP/small/m/model.safetensors" "$models/never-waited/model.safetensors" ||
+        fail "the wait changed the model"
     umount "$TMP/small"
 fi
 finish

@@ -668,15 +668,61 @@ static void check_logprob(const op_bench *bench, int64_t n, int64_t v, float ran
     r1_tensor dz[OP_BACKENDS], narrow = wide_matrix(R1_BF16, n, v, 2), place = copy_of(z);
     for (int b = 0; b < OP_BACKENDS; b++) {
         dz[b] = wide_matrix(R1_F32, n, v, 2);
-        r1_op_logprob_bwd(bench->b[b], dz[b], z, target, temperature, dlp);
+        r1_op_logprob_bwd(bench->b[b], dz[b], z, target, temperature, dlp, 0);
         assert_gaps_kept("dz", dz[b]);
     }
     assert_near("dz", dz[0], want_dz, dz_size, unit);
     assert_bits("dz, threads", dz[OP_ONE], dz[OP_MANY]);
-    r1_op_logprob_bwd(bench->b[OP_MANY], narrow, z, target, temperature, dlp);
+    r1_op_logprob_bwd(bench->b[OP_MANY], narrow, z, target, temperature, dlp, 0);
     assert_near("dz as BF16", narrow, want_dz, dz_size, unit);
-    r1_op_logprob_bwd(bench->b[OP_MANY], place, place, target, temperature, dlp);
+    r1_op_logprob_bwd(bench->b[OP_MANY], place, place, target, temperature, dlp, 0);
     assert_bits("dz in place", place, dz[0]);
+
+    /* With an entropy in the loss: -p (log p + H) / temperature comes on top. */
+    const float dentropy = -0.75f;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t c = 0; c < v; c++) {
+            lp_with w = {(int32_t)c, (double)temperature};
+            double lp_c = row_logprob(x + i * v, v, &w);
+            double s = -exp(lp_c) * (lp_c + want_h[i]) / (double)temperature;
+            want_dz[i * v + c] += (double)dentropy * s;
+            dz_size[i * v + c] +=
+                exp(lp_c) * size[i] * (1 + fabs(lp_c) + want_h[i]) / (double)temperature;
+        }
+    for (int b = 0; b < OP_BACKENDS; b++) {
+        r1_op_logprob_bwd(bench->b[b], dz[b], z, target, temperature, dlp, dentropy);
+        assert_gaps_kept("dz with entropy", dz[b]);
+    }
+    assert_near("dz with entropy", dz[0], want_dz, dz_size, unit);
+    assert_bits("dz with entropy, threads", dz[OP_ONE], dz[OP_MANY]);
+    r1_op_logprob_bwd(bench->b[OP_MANY], narrow, z, target, temperature, dlp, dentropy);
+    assert_near("dz with entropy as BF16", narrow, want_dz, dz_size, unit);
+    place = copy_of(z);
+    r1_op_logprob_bwd(bench->b[OP_MANY], place, place, target, temperature, dlp, dentropy);
+    assert_bits("dz with entropy in place", place, dz[0]);
+    drop_all();
+}
+
+/* The entropy's own gradient against differences of the entropy that the forward pass gives. */
+static double entropy_of(const double *x, int64_t n, const void *ud)
+{
+    return row_entropy(x, n, *(const double *)ud);
+}
+
+static void check_entropy_slope(const op_bench *bench, double temperature)
+{
+    enum { V = 37 };
+    what("%s slope of the entropy", bench->isa);
+    r1_tensor z = fill(matrix(R1_F32, 1, V), -2, 2);
+    double *x = values(z), *want = doubles(V);
+    const int32_t target[1] = {3};
+    const float dlp[1] = {0};
+    for (int64_t c = 0; c < V; c++)
+        want[c] = 2 * slope(entropy_of, x, V, c, &temperature);
+    r1_op_logprob_bwd(bench->b[0], z, z, target, (float)temperature, dlp, 2);
+    const double *got = values(z);
+    for (int c = 0; c < V; c++)
+        assert_true(fabs(got[c] - want[c]) < 1e-5);
     drop_all();
 }
 
@@ -690,6 +736,8 @@ static void logprobs(const op_bench *bench)
         check_logprob(bench, 3, 33, 40, temperatures[k]);
     }
     check_logprob(bench, 40, 1003, 10, 0.9f);
+    check_entropy_slope(bench, 1);
+    check_entropy_slope(bench, 0.7);
 }
 
 static void nan_logits(const op_bench *bench)
@@ -709,7 +757,7 @@ static void nan_logits(const op_bench *bench)
                 assert_true(is_nan(h, i) == (i == 2));
             }
             const float dlp[N] = {1, 1, 1, 1, 1, 1, 1};
-            r1_op_logprob_bwd(bench->b[0], z, z, target, 1, dlp);
+            r1_op_logprob_bwd(bench->b[0], z, z, target, 1, dlp, 0);
             for (int i = 0; i < N; i++)
                 assert_true(is_nan(z, i * V + places[p]) == (i == 2));
         }
@@ -733,7 +781,7 @@ static void ruled_out(const op_bench *bench)
     assert_near("lp", lp, &want[0], NULL, unit);
     assert_near("entropy", h, &want[1], NULL, unit);
     const float dlp[1] = {1};
-    r1_op_logprob_bwd(bench->b[0], z, z, target, 1, dlp);
+    r1_op_logprob_bwd(bench->b[0], z, z, target, 1, dlp, 0);
     const double *dz = values(z);
     for (int i = 0; i < V; i++)
         if (isinf(x[i]))

@@ -71,7 +71,7 @@ static double run(r1_model *m, r1_grads *g, const batch *b, const float *weight,
     r1_acts *a;
     OK(r1_forward_open(m, b->n, true, recompute, &a, err));
     r1_tensor h = r1_forward_run(m, a, &rows, b->ids, NULL);
-    r1_backward_run(m, a, g, &rows, b->ids, h, b->row, b->target, b->targets, temperature,
+    r1_backward_run(m, a, g, &rows, b->ids, h, b->row, b->target, b->targets, temperature, 0,
                     loss_gradient, &w);
     assert_int_equal(w.seen, b->targets);
     r1_forward_close(a);

@@ -184,7 +184,7 @@ static void a_full_disk_is_told_at_once(void **state)
     r1_status status = R1_OK;
     for (int i = 0; i < 4 && status == R1_OK; i++)
         status = r1_gguf_write_bytes(w, zeros, (size_t)n * sizeof *zeros, &err);
-    assert_int_equal(status, R1_EIO);
+    assert_int_equal(status, R1_EFULL);
     assert_non_null(strstr(err.msg, "/dev/full: cannot write: No space left"));
     r1_gguf_write_free(w);
     r1_mem_free(zeros);

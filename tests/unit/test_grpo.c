@@ -1,9 +1,10 @@
 /* test_grpo.c: the gradient of a GRPO step against TRL's (tools/gen_golden_grpo.py), however it is
- * packed; the sampler's log-probabilities against the trainer's. */
+ * packed, and against differences of the loss; the sampler's log-probabilities against the
+ * trainer's. */
 #include "golden.h"
 
 #include "model/safetensors.h"
-#include "recipe/grpo.h"
+#include "recipe/gradient.h"
 
 #define GOLDEN_GRPO GOLDEN "grpo"
 
@@ -109,8 +110,8 @@ static r1_loss_stats gradient(fixture *f, int micro_tokens)
     r1_loss_stats stats = {0};
     f->o.train.micro_tokens = micro_tokens;
     r1_backward_zero(&f->t->grads);
-    OK(r1_grpo_gradient(&f->o, f->t, f->o.beta != 0 ? f->reference : NULL, f->request,
-                        f->reward, &stats, err));
+    OK(r1_gradient_of(&f->o, f->t, f->o.beta != 0 ? f->reference : NULL, f->request, f->reward,
+                      &stats, err));
     return stats;
 }
 
@@ -231,13 +232,99 @@ static void test_threads(void **state)
     move_away(m);
     OK(r1_trainer_open(m, &f->o.train, 512, &t, err));
     r1_loss_stats stats = {0};
-    OK(r1_grpo_gradient(&f->o, t, f->reference, f->request, f->reward, &stats, err));
+    OK(r1_gradient_of(&f->o, t, f->reference, f->request, f->reward, &stats, err));
     for (int i = 0; i < m->n_params; i++)
         assert_memory_equal(g[i], t->grads.grad[i].data,
                             (size_t)r1_tensor_count(t->grads.grad[i]) * sizeof(float));
     free_grads(t, g);
     r1_trainer_close(t);
     r1_model_close(m);
+}
+
+/* Along its own gradient the loss changes by the gradient's square: what every option adds to the
+ * loss is in the gradient that reaches the weights. */
+static void expect_slope(fixture *f, const char *what)
+{
+    const float h = 2e-3f;
+    r1_loss_stats at = gradient(f, 512), side[2];
+    float **g = copy_grads(f->t);
+    double norm = 0;
+    for (int i = 0; i < f->policy->n_params; i++)
+        for (int64_t k = 0; k < r1_tensor_count(f->t->grads.grad[i]); k++)
+            norm += (double)g[i][k] * (double)g[i][k];
+    norm = sqrt(norm);
+    assert_true(norm > 1e-4 && isfinite(at.loss));
+    for (int k = 0; k < 2; k++) {
+        const double move = (k ? -2 : 1) * (double)h / norm;
+        for (int i = 0; i < f->policy->n_params; i++) {
+            float *w = f->policy->params[i].rows->data;
+            for (int64_t n = 0; n < r1_tensor_count(*f->policy->params[i].rows); n++)
+                w[n] += (float)(move * (double)g[i][n]);
+        }
+        r1_model_refresh(f->policy);
+        side[k] = gradient(f, 512);
+    }
+    double slope = (side[0].loss - side[1].loss) / (2 * (double)h);
+    if (!(fabs(slope - norm) < 0.02 * norm))
+        fail_msg("%s: the loss rises by %g, the gradient is %g", what, slope, norm);
+    for (int i = 0; i < f->policy->n_params; i++) { /* back to the start */
+        float *w = f->policy->params[i].rows->data;
+        for (int64_t n = 0; n < r1_tensor_count(*f->policy->params[i].rows); n++)
+            w[n] += (float)((double)h / norm * (double)g[i][n]);
+    }
+    r1_model_refresh(f->policy);
+    free_grads(f->t, g);
+}
+
+static void test_slopes(void **state)
+{
+    fixture *f = *state;
+    f->o.epsilon = f->o.epsilon_high = 50; /* no clip: no kink in the way */
+    f->o.minibatches = 1;
+    f->o.loss_type = R1_LOSS_GSPO;
+    expect_slope(f, "gspo");
+    f->o.loss_type = R1_LOSS_DAPO;
+    f->o.entropy_coef = 0.5f;
+    expect_slope(f, "entropy_coef");
+    f->o.entropy_coef = 0;
+    f->o.mask_truncated = true;
+    expect_slope(f, "mask_truncated");
+    f->o.mask_truncated = false;
+    f->o.beta = 0.3f;
+    for (f->o.kl = R1_KL_K3; f->o.kl <= (int)R1_KL_K2; f->o.kl++)
+        expect_slope(f, r1_loss_kl_names[f->o.kl]);
+}
+
+/* What the options leave out and put in. */
+static void test_options(void **state)
+{
+    fixture *f = *state;
+    f->o.loss_type = R1_LOSS_DAPO;
+    f->o.minibatches = 1;
+    r1_loss_stats plain = gradient(f, 512);
+    f->o.entropy_coef = 0.25f;
+    r1_loss_stats bonus = gradient(f, 512);
+    double mean = bonus.entropy / (double)bonus.tokens;
+    assert_int_equal(bonus.tokens, f->tokens); /* dead groups have an entropy too */
+    assert_true(fabs(bonus.loss - (plain.loss - 0.25 * mean)) < 1e-6);
+    assert_true(fabs(bonus.policy_loss - plain.policy_loss) < 1e-12);
+
+    /* Corrected: the ratio is 1, and what the sampler was off by is a factor. */
+    f->o.entropy_coef = 0;
+    f->o.importance_sampling_cap = 2;
+    r1_loss_stats corrected = gradient(f, 512);
+    assert_true(corrected.difference == 0 && corrected.ratio_max == 1);
+    assert_int_equal(corrected.tokens, plain.tokens);
+    assert_true(corrected.loss != plain.loss);
+
+    f->o.importance_sampling_cap = 0;
+    f->o.mask_truncated = true;
+    r1_loss_stats masked = gradient(f, 512);
+    int64_t ended = 0;
+    for (int i = 0; i < SAMPLES; i++)
+        ended += f->out[i].finish == R1_FINISH_STOP ? f->out[i].n : 0;
+    assert_true(ended > 0 && ended < f->tokens);
+    assert_true(masked.tokens <= ended);
 }
 
 /* When every group is dead there is nothing to learn, but a KL still pulls. */
@@ -306,7 +393,7 @@ static void expect_sampler_agrees(r1_compute compute, float temperature)
     for (int micro = 64; micro <= 256; micro *= 2) {
         r1_loss_stats s = {0};
         o.train.micro_tokens = micro;
-        OK(r1_grpo_gradient(&o, t, NULL, request, reward, &s, err));
+        OK(r1_gradient_of(&o, t, NULL, request, reward, &s, err));
         assert_true(s.tokens > 300);
         if (!(s.difference_max <= 1e-4))
             fail_msg("compute %d, temperature %g, micro_tokens %d: off by %g", (int)compute,
@@ -332,6 +419,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_golden, setup, teardown),
         cmocka_unit_test_setup_teardown(test_packing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_slopes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_options, setup, teardown),
         cmocka_unit_test_setup_teardown(test_all_dead, setup, teardown),
         cmocka_unit_test(test_sampler_agrees),
     };

@@ -21,47 +21,86 @@ static void expect_near(double got, double want, double relative)
         fail_msg("got %.10g, want %.10g", got, want);
 }
 
+/* A whole sequence. */
+static void sequence(const r1_loss_options *o, const float *lp, const float *old,
+                     const float *ref, int n, float advantage, double weight, float *dlp,
+                     r1_loss_stats *stats)
+{
+    const r1_loss_tokens t = {.n = n,
+                              .lp = lp,
+                              .old = old,
+                              .ref = ref,
+                              .advantage = advantage,
+                              .weight = weight,
+                              .log_ratio = r1_loss_log_ratio(lp, old, n)};
+    r1_loss_sequence(o, &t, dlp, stats);
+}
+
 typedef struct {
     float advantage[GOLDEN_SEQUENCES], dlp[GOLDEN_TOKENS];
     r1_loss_stats stats;
 } outcome;
 
-static outcome run(r1_loss_options o, r1_loss_scale scale, const float *lp)
+/* sampler: NULL, or what corrects the policy's part. */
+static outcome run_with(r1_loss_options o, r1_loss_scale scale, const float *lp,
+                        const float *sampler)
 {
     outcome out = {0};
     bool dead[GOLDEN_SEQUENCES / GOLDEN_SIZE];
+    float correction[GOLDEN_TOKENS];
     o.max_completion = GOLDEN_MAX_COMPLETION;
     assert_int_equal(r1_loss_advantages(golden_rewards, GOLDEN_SEQUENCES / GOLDEN_SIZE,
                                         GOLDEN_SIZE, scale, out.advantage, dead),
                      0);
+    if (sampler)
+        r1_loss_correct(golden_old, sampler, GOLDEN_TOKENS, GOLDEN_CAP, correction);
     for (int s = 0, at = 0; s < GOLDEN_SEQUENCES; at += golden_lengths[s++]) {
         int n = golden_lengths[s];
-        double w = r1_loss_weight(&o, n, GOLDEN_SEQUENCES, GOLDEN_TOKENS);
-        r1_loss_sequence(&o, lp + at, golden_old + at, o.beta != 0 ? golden_ref + at : NULL, n,
-                         out.advantage[s], w, out.dlp + at, &out.stats);
+        const r1_loss_tokens t = {.n = n,
+                                  .lp = lp + at,
+                                  .old = golden_old + at,
+                                  .ref = o.beta != 0 ? golden_ref + at : NULL,
+                                  .correction = sampler ? correction + at : NULL,
+                                  .advantage = out.advantage[s],
+                                  .weight =
+                                      r1_loss_weight(&o, n, GOLDEN_SEQUENCES, GOLDEN_TOKENS),
+                                  .log_ratio = r1_loss_log_ratio(lp + at, golden_old + at, n)};
+        r1_loss_sequence(&o, &t, out.dlp + at, &out.stats);
     }
     return out;
+}
+
+static outcome run(r1_loss_options o, r1_loss_scale scale, const float *lp)
+{
+    return run_with(o, scale, lp, NULL);
 }
 
 static void test_golden(void **state)
 {
     (void)state;
+    int clipped = 0;
     for (size_t c = 0; c < COUNT(golden_loss); c++) {
         r1_loss_options o = {.type = golden_loss[c].type,
                              .epsilon_low = 0.2f,
                              .epsilon_high = golden_loss[c].epsilon_high,
-                             .beta = golden_loss[c].beta};
-        outcome got = run(o, golden_loss[c].scale, golden_lp);
+                             .beta = golden_loss[c].beta,
+                             .delta = golden_loss[c].delta};
+        outcome got = run_with(o, golden_loss[c].scale, golden_lp,
+                               golden_loss[c].corrected ? golden_sampler : NULL);
         const r1_loss_stats *s = &got.stats;
         const double *clip = golden_loss[c].clip;
         double n = (double)s->tokens;
         assert_int_equal(s->tokens, GOLDEN_TOKENS);
         assert_int_equal(s->sequences, GOLDEN_SEQUENCES);
-        expect_near(s->loss, golden_loss[c].loss, 1e-10);
+        /* Corrections are F32. */
+        expect_near(s->loss, golden_loss[c].loss, golden_loss[c].corrected ? 1e-6 : 1e-10);
         expect_near(s->kl / n, golden_loss[c].kl, 1e-10);
-        expect_near((double)s->low / n, clip[0], 1e-6);
-        expect_near((double)s->high / n, clip[1], 1e-6);
-        expect_near((double)(s->low + s->high) / n, clip[2], 1e-6);
+        if (o.type != R1_LOSS_GSPO) { /* there TRL counts sequences where we count tokens */
+            expect_near((double)s->low / n, clip[0], 1e-6);
+            expect_near((double)s->high / n, clip[1], 1e-6);
+            expect_near((double)(s->low + s->high) / n, clip[2], 1e-6);
+        }
+        clipped += o.type == R1_LOSS_GSPO && s->high > 0;
         expect_near(s->low_min, clip[3], 1e-6);
         expect_near(s->high_max, clip[4], 1e-6);
         for (int i = 0; i < GOLDEN_SEQUENCES; i++)
@@ -69,6 +108,7 @@ static void test_golden(void **state)
         for (int i = 0; i < GOLDEN_TOKENS; i++)
             expect_near((double)got.dlp[i], golden_loss[c].dlp[i], 1e-6);
     }
+    assert_true(clipped > 0);
 }
 
 /* The same batch in round numbers, so that a wrong golden file cannot hide a wrong loss. */
@@ -116,28 +156,72 @@ static void test_known_values(void **state)
 }
 
 /* Away from the kinks the central difference of the loss is the gradient. */
+static void expect_slopes(r1_loss_options o, const float *sampler)
+{
+    outcome at = run_with(o, R1_SCALE_BATCH, golden_lp, sampler);
+    for (int i = 0; i < GOLDEN_TOKENS; i++) {
+        float lp[GOLDEN_TOKENS];
+        memcpy(lp, golden_lp, sizeof lp);
+        lp[i] = golden_lp[i] + 0x1p-9f;
+        float up = lp[i];
+        double above = run_with(o, R1_SCALE_BATCH, lp, sampler).stats.loss;
+        lp[i] = golden_lp[i] - 0x1p-9f;
+        double below = run_with(o, R1_SCALE_BATCH, lp, sampler).stats.loss;
+        expect_near((above - below) / ((double)up - (double)lp[i]), (double)at.dlp[i], 1e-5);
+    }
+}
+
 static void test_finite_differences(void **state)
 {
     (void)state;
-    for (int type = R1_LOSS_GRPO; type <= R1_LOSS_DAPO; type++)
-        for (int with_kl = 0; with_kl < 2; with_kl++) {
-            r1_loss_options o = {.type = (r1_loss_type)type,
-                                 .epsilon_low = 0.2f,
-                                 .epsilon_high = 0.25f,
-                                 .beta = with_kl ? 0.1f : 0};
-            outcome at = run(o, R1_SCALE_BATCH, golden_lp);
-            for (int i = 0; i < GOLDEN_TOKENS; i++) {
-                float lp[GOLDEN_TOKENS];
-                memcpy(lp, golden_lp, sizeof lp);
-                lp[i] = golden_lp[i] + 0x1p-9f;
-                float up = lp[i];
-                double above = run(o, R1_SCALE_BATCH, lp).stats.loss;
-                lp[i] = golden_lp[i] - 0x1p-9f;
-                double below = run(o, R1_SCALE_BATCH, lp).stats.loss;
-                expect_near((above - below) / ((double)up - (double)lp[i]), (double)at.dlp[i],
-                            1e-5);
+    for (int type = R1_LOSS_GRPO; type <= R1_LOSS_GSPO; type++)
+        for (int kl = R1_KL_K3; kl <= R1_KL_K2; kl++)
+            for (int with_kl = 0; with_kl < 2; with_kl++) {
+                r1_loss_options o = {.type = (r1_loss_type)type,
+                                     .epsilon_low = 0.2f,
+                                     .epsilon_high = 0.25f,
+                                     .beta = with_kl ? 0.1f : 0,
+                                     .kl = (r1_loss_kl)kl};
+                expect_slopes(o, NULL);
+                o.delta = 1.3f;
+                expect_slopes(o, type == R1_LOSS_GSPO ? NULL : golden_sampler);
             }
-        }
+}
+
+/* k1 = log(pi/ref), k2 = half its square, k3 = e^-k1 + k1 - 1, in numbers worked out by hand. */
+static void test_kl_kinds(void **state)
+{
+    (void)state;
+    const float lp[3] = {-1, -0.5f, -2}, ref[3] = {-2, -0.5f, -1.5f}; /* k1: 1, 0, -1/2 */
+    expect_near(r1_loss_divergence(R1_KL_K1, lp, ref, 3), 0.5, 1e-15);
+    expect_near(r1_loss_divergence(R1_KL_K2, lp, ref, 3), 0.625, 1e-15);
+    expect_near(r1_loss_divergence(R1_KL_K3, lp, ref, 3), exp(-1) + exp(0.5) - 1.5, 1e-14);
+    const double slope[3][3] = {{1 - exp(-1), 0, 1 - exp(0.5)}, {1, 1, 1}, {1, 0, -0.5}};
+    for (int kl = R1_KL_K3; kl <= R1_KL_K2; kl++) {
+        const r1_loss_options o = {.type = R1_LOSS_DAPO, .beta = 0.5f, .kl = (r1_loss_kl)kl};
+        float d[3];
+        r1_loss_stats s = {0};
+        sequence(&o, lp, lp, ref, 3, 0, 1, d, &s);
+        expect_near(s.kl, r1_loss_divergence(o.kl, lp, ref, 3), 1e-14);
+        expect_near(s.loss, 0.5 * s.kl, 1e-14);
+        for (int i = 0; i < 3; i++)
+            expect_near((double)d[i], 0.5 * slope[kl][i], 1e-6);
+    }
+}
+
+/* Equal log-probabilities correct nothing, to the bit; a larger ratio than the cap is the cap. */
+static void test_correction(void **state)
+{
+    (void)state;
+    const float trainer[4] = {-1, -1, -1, NAN}, sampler[4] = {-1, -3, -0.5f, -1};
+    float c[4];
+    r1_loss_correct(trainer, sampler, 4, 2, c);
+    assert_true(c[0] == 1 && c[1] == 2 && isnan(c[3]));
+    expect_near((double)c[2], exp(-0.5), 1e-6);
+    const r1_loss_options o = {.type = R1_LOSS_GRPO, .epsilon_low = 0.2f, .epsilon_high = 0.2f};
+    outcome plain = run(o, R1_SCALE_GROUP, golden_lp);
+    outcome same = run_with(o, R1_SCALE_GROUP, golden_lp, golden_old);
+    assert_memory_equal(plain.dlp, same.dlp, sizeof plain.dlp);
 }
 
 /* Each side of the clip holds for one sign of the advantage; the edge itself is not clipped. */
@@ -150,7 +234,7 @@ static void test_clip(void **state)
     const float lp[4] = {-1, -0.1f, 0.1f, 1};
     float d[4];
     r1_loss_stats s = {0};
-    r1_loss_sequence(&o, lp, old, NULL, 4, 1, 0.25, d, &s);
+    sequence(&o, lp, old, NULL, 4, 1, 0.25, d, &s);
     assert_true(d[0] != 0 && d[1] != 0 && d[2] != 0 && d[3] == 0);
     assert_int_equal(s.high, 1);
     assert_int_equal(s.low, 0);
@@ -160,7 +244,7 @@ static void test_clip(void **state)
     expect_near(s.ratio_max, exp(1), 1e-12);
     expect_near(s.difference_max, 1, 1e-12);
     s = (r1_loss_stats){0};
-    r1_loss_sequence(&o, lp, old, NULL, 4, -1, 0.25, d, &s);
+    sequence(&o, lp, old, NULL, 4, -1, 0.25, d, &s);
     assert_true(d[0] == 0 && d[1] != 0 && d[2] != 0 && d[3] != 0);
     assert_int_equal(s.low, 1);
     expect_near(s.low_min, 0.25, 1e-12);
@@ -168,7 +252,7 @@ static void test_clip(void **state)
 
     const r1_loss_options on_edge = {.type = R1_LOSS_DAPO};
     s = (r1_loss_stats){0};
-    r1_loss_sequence(&on_edge, lp, lp, NULL, 4, 2, 1, d, &s);
+    sequence(&on_edge, lp, lp, NULL, 4, 2, 1, d, &s);
     assert_int_equal(s.low + s.high, 0);
     for (int i = 0; i < 4; i++)
         assert_true(d[i] == -2);
@@ -182,17 +266,15 @@ static void test_limits(void **state)
     const float lp[1] = {0}, far[1] = {-100}, high[1] = {100};
     float d;
     r1_loss_stats s = {0};
-    r1_loss_sequence(&o, lp, far, lp, 1, -1, 1, &d, &s); /* a ratio of e^100 */
+    sequence(&o, lp, far, lp, 1, -1, 1, &d, &s); /* a ratio of e^100 */
     expect_near(s.loss, exp(20), 1e-12);
     assert_true(d == 0);
     s = (r1_loss_stats){0};
-    r1_loss_sequence(&o, lp, lp, high, 1, 0, 1, &d,
-                     &s); /* the policy far below the reference */
+    sequence(&o, lp, lp, high, 1, 0, 1, &d, &s); /* the policy far below the reference */
     expect_near(s.loss, exp(20) - 21, 1e-12);
     assert_true(d == 0);
     s = (r1_loss_stats){0};
-    r1_loss_sequence(&o, lp, lp, far, 1, 0, 1, &d,
-                     &s); /* far above: pulled back at full force */
+    sequence(&o, lp, lp, far, 1, 0, 1, &d, &s); /* far above: pulled back at full force */
     expect_near(s.loss, 99, 1e-12);
     assert_true(d == 1);
 }
@@ -212,7 +294,10 @@ static void test_weight(void **state)
     expect_near(r1_loss_weight(&o, 0, 4, 0), 1, 1e-15);
     assert_string_equal(r1_loss_type_names[R1_LOSS_DR_GRPO], "dr_grpo");
     assert_string_equal(r1_loss_scale_names[R1_SCALE_NONE], "none");
-    assert_null(r1_loss_type_names[R1_LOSS_DAPO + 1]);
+    assert_string_equal(r1_loss_type_names[R1_LOSS_GSPO], "gspo");
+    assert_string_equal(r1_loss_kl_names[R1_KL_K2], "k2");
+    assert_null(r1_loss_kl_names[R1_KL_K2 + 1]);
+    assert_null(r1_loss_type_names[R1_LOSS_GSPO + 1]);
     assert_null(r1_loss_scale_names[R1_SCALE_NONE + 1]);
 }
 
@@ -299,8 +384,8 @@ static void test_permuted_gradients(void **state)
     r1_loss_advantages(r, 1, 2, R1_SCALE_GROUP, a, dead);
     r1_loss_advantages(swapped, 1, 2, R1_SCALE_GROUP, b, dead);
     for (int i = 0; i < 2; i++) {
-        r1_loss_sequence(&o, lp[i], old[i], ref[i], 3, a[i], 1.0 / 6, d[i], &s);
-        r1_loss_sequence(&o, lp[1 - i], old[1 - i], ref[1 - i], 3, b[i], 1.0 / 6, e[i], &t);
+        sequence(&o, lp[i], old[i], ref[i], 3, a[i], 1.0 / 6, d[i], &s);
+        sequence(&o, lp[1 - i], old[1 - i], ref[1 - i], 3, b[i], 1.0 / 6, e[i], &t);
     }
     assert_memory_equal(d[0], e[1], sizeof d[0]);
     assert_memory_equal(d[1], e[0], sizeof d[1]);
@@ -318,10 +403,10 @@ static void test_nan(void **state)
             float d[2];
             r1_loss_stats s = {0};
             o.beta = with_kl ? 0.1f : 0;
-            r1_loss_sequence(&o, lp, old, with_kl ? ref : NULL, 2, (float)a, 0.5, d, &s);
+            sequence(&o, lp, old, with_kl ? ref : NULL, 2, (float)a, 0.5, d, &s);
             assert_true(isnan(s.loss) && isnan(d[1]) && !isnan(d[0]));
             s = (r1_loss_stats){0};
-            r1_loss_sequence(&o, old, lp, with_kl ? ref : NULL, 2, (float)a, 0.5, d, &s);
+            sequence(&o, old, lp, with_kl ? ref : NULL, 2, (float)a, 0.5, d, &s);
             assert_true(isnan(s.loss));
         }
 }
@@ -334,12 +419,12 @@ static void test_measured_kl(void **state)
     const float lp[2] = {-1, -2}, ref[2] = {-2, NAN};
     float d[2], e[2];
     r1_loss_stats s = {0}, t = {0};
-    r1_loss_sequence(&o, lp, lp, NULL, 2, 1, 0.5, d, &s);
-    r1_loss_sequence(&o, lp, lp, ref, 2, 1, 0.5, e, &t);
+    sequence(&o, lp, lp, NULL, 2, 1, 0.5, d, &s);
+    sequence(&o, lp, lp, ref, 2, 1, 0.5, e, &t);
     assert_memory_equal(d, e, sizeof d);
     assert_true(s.loss == t.loss && s.kl == 0 && isnan(t.kl));
     t = (r1_loss_stats){0};
-    r1_loss_sequence(&o, lp, lp, ref, 1, 1, 0.5, e, &t);
+    sequence(&o, lp, lp, ref, 1, 1, 0.5, e, &t);
     expect_near(t.kl, exp(-1), 1e-12);
 }
 
@@ -352,13 +437,13 @@ static void test_stats_add(void **state)
     for (int s = 0, at = 0; s < GOLDEN_SEQUENCES; at += golden_lengths[s++]) {
         r1_loss_stats one = {0};
         float a = s % 2 ? -1 : 1;
-        r1_loss_sequence(&o, golden_lp + at, golden_old + at, golden_ref + at,
-                         golden_lengths[s], a, 0.1, d, &all);
-        r1_loss_sequence(&o, golden_lp + at, golden_old + at, golden_ref + at,
-                         golden_lengths[s], a, 0.1, d, &one);
+        sequence(&o, golden_lp + at, golden_old + at, golden_ref + at, golden_lengths[s], a,
+                 0.1, d, &all);
+        sequence(&o, golden_lp + at, golden_old + at, golden_ref + at, golden_lengths[s], a,
+                 0.1, d, &one);
         r1_loss_stats_add(&sum, &one);
         r1_loss_stats_add(&sum, &empty);
-        r1_loss_sequence(&o, golden_lp, golden_old, golden_ref, 0, a, 0.1, d, &sum);
+        sequence(&o, golden_lp, golden_old, golden_ref, 0, a, 0.1, d, &sum);
     }
     expect_near(sum.loss, all.loss, 1e-14);
     expect_near(sum.policy_loss, all.loss, 1e-14);
@@ -378,6 +463,8 @@ int main(void)
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_known_values),
         cmocka_unit_test(test_finite_differences),
+        cmocka_unit_test(test_kl_kinds),
+        cmocka_unit_test(test_correction),
         cmocka_unit_test(test_clip),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_weight),

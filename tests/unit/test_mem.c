@@ -16,6 +16,7 @@ static void test_version_and_status_texts(void **state)
     assert_string_equal(r1_version(), "0.1.0");
     assert_string_equal(r1_status_text(R1_OK), "ok");
     assert_string_equal(r1_status_text(R1_ENUMERIC), "non-finite value in training");
+    assert_string_equal(r1_status_text(R1_EFULL), "no room left to write");
     assert_string_equal(r1_status_text(R1_STATUS_COUNT), "unknown status");
 }
 

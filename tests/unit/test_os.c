@@ -196,7 +196,7 @@ static void test_full_device(void **state)
     char block[1000] = {0};
     for (int i = 0; i < 200; i++)
         r1_os_file_write(f, block, sizeof block);
-    assert_int_equal(r1_os_file_commit(f, &err), R1_EIO);
+    assert_int_equal(r1_os_file_commit(f, &err), R1_EFULL);
     assert_string_equal(err.msg, "/dev/full: cannot write: No space left on device");
     struct stat st;
     assert_int_equal(stat("/dev/full", &st), 0);
@@ -226,8 +226,8 @@ static void test_full_disk_leaves_the_old_file(void **state)
     }
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     signal(SIGXFSZ, SIG_DFL);
-    assert_int_equal(status[0], R1_EIO);
-    assert_int_equal(status[1], R1_EIO);
+    assert_int_equal(status[0], R1_EFULL);
+    assert_int_equal(status[1], R1_EFULL);
     assert_non_null(strstr(err[0].msg, "f: cannot write: File too large"));
     assert_content("f", "old");
     assert_entries(".", "f ");
@@ -430,6 +430,92 @@ static void test_interrupts(void **state)
     assert_int_equal(WTERMSIG(status), SIGTERM);
 }
 
+static void test_append(void **state)
+{
+    (void)state;
+    char *text;
+    size_t len;
+    assert_int_equal(r1_os_append("log", "one\n", 4, NULL), R1_OK);
+    assert_int_equal(r1_os_append("log", "two\n", 4, NULL), R1_OK);
+    r1_err err = {0};
+    assert_int_equal(r1_os_append("none/log", "x", 1, &err), R1_EIO);
+    /* All of it or nothing, where there is no room. */
+    struct rlimit was, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    small = was;
+    small.rlim_cur = 10;
+    void (*before)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    r1_status s = r1_os_append("log", "three\n", 6, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    signal(SIGXFSZ, before);
+    assert_int_equal(s, R1_EFULL);
+    assert_non_null(strstr(err.msg, "log: cannot write: File too large"));
+    assert_int_equal(r1_os_read_file("log", 100, &text, &len, NULL), R1_OK);
+    assert_string_equal(text, "one\ntwo\n");
+    r1_mem_free(text);
+}
+
+static void test_remove_and_sweep(void **state)
+{
+    (void)state;
+    char alive[64], gone[64];
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    assert_int_equal(waitpid(child, NULL, 0), child); /* its id is no process's now */
+    snprintf(alive, sizeof alive, "m.tmp-%ld", (long)getpid());
+    snprintf(gone, sizeof gone, "m.tmp-%ld", (long)child);
+    assert_int_equal(r1_os_mkdirs(alive, NULL), R1_OK);
+    assert_int_equal(r1_os_mkdirs(gone, NULL), R1_OK);
+    char inside[80], old[80], other[80];
+    snprintf(inside, sizeof inside, "%s/file", gone);
+    snprintf(old, sizeof old, "%s.old", gone);
+    snprintf(other, sizeof other, "n%s", gone);
+    assert_int_equal(r1_os_append(inside, "x", 1, NULL), R1_OK);
+    assert_int_equal(r1_os_mkdirs(old, NULL), R1_OK);
+    assert_int_equal(r1_os_mkdirs(other, NULL), R1_OK);
+    assert_int_equal(r1_os_mkdirs("m.tmp-", NULL), R1_OK);
+    r1_os_sweep(".", "m.");
+    assert_true(!r1_os_exists(gone) && !r1_os_exists(old));
+    assert_true(r1_os_exists(alive) && r1_os_exists(other) && r1_os_exists("m.tmp-"));
+    r1_os_sweep("none", "m.");
+
+    assert_int_equal(r1_os_mkdirs("whole/part", NULL), R1_OK);
+    assert_int_equal(r1_os_dir_remove("whole/", NULL), R1_OK);
+    assert_false(r1_os_exists("whole"));
+    r1_err err = {0};
+    assert_int_equal(r1_os_dir_remove("whole", &err), R1_EIO);
+    assert_non_null(strstr(err.msg, "whole: cannot remove"));
+}
+
+/* The first signal sets the flag alone; the second ends the process by itself. */
+static void test_stop(void **state)
+{
+    (void)state;
+    int told[2], status;
+    assert_int_equal(pipe(told), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(told[1], STDERR_FILENO);
+        r1_os_stop_catch("once\n");
+        if (r1_os_stop_asked())
+            _exit(1);
+        raise(SIGTERM);
+        if (!r1_os_stop_asked() || r1_os_interrupted())
+            _exit(2);
+        raise(SIGINT);
+        _exit(3);
+    }
+    close(told[1]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
+    char text[32] = "";
+    assert_int_equal(read(told[0], text, sizeof text - 1), 5);
+    assert_string_equal(text, "once\n");
+    close(told[0]);
+}
+
 int main(void)
 {
 #define IN_EMPTY_DIR(test) cmocka_unit_test_setup_teardown(test, enter, leave)
@@ -453,6 +539,9 @@ int main(void)
         IN_EMPTY_DIR(test_home),
         cmocka_unit_test(test_machine),
         cmocka_unit_test(test_interrupts),
+        IN_EMPTY_DIR(test_append),
+        IN_EMPTY_DIR(test_remove_and_sweep),
+        cmocka_unit_test(test_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

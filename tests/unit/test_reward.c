@@ -97,6 +97,10 @@ static void test_rules(void **state)
     expect_totals(f, "\"overlong\"", (double[N]){0, -0.2, -0.6, -1});
     expect_totals(f, "[{\"name\": \"overlong\", \"max_length\": 90, \"cache\": 20}]",
                   (double[N]){0, -0.5, -1, -1});
+    expect_totals(f, "[{\"name\": \"length\", \"target\": 80}]",
+                  (double[N]){-0.125, 0, -0.125, -0.25});
+    expect_totals(f, "[{\"name\": \"length\", \"target\": 45, \"weight\": 2}]",
+                  (double[N]){-2 * 25 / 45.0, -2 * 35 / 45.0, -2, -2});
     expect_totals(f, "\"accuracy:1,format:0.5,overlong:-1\"", (double[N]){1.5, 0.2, 2.1, 1});
     f->s[0].text = "a b c a B C a b";
     f->s[0].len = strlen(f->s[0].text);
@@ -123,7 +127,7 @@ static void test_summaries(void **state)
     r1_reward_close(r);
     const char *help;
     assert_string_equal(r1_reward_kind(0, &help), "accuracy");
-    assert_null(r1_reward_kind(8, &help));
+    assert_null(r1_reward_kind(9, &help));
 }
 
 static void refused(const char *json, const char *message)
@@ -140,7 +144,7 @@ static void test_refused(void **state)
 {
     (void)state;
     refused("\"accurate\"", "'accurate' is unknown, did you mean 'accuracy'?");
-    refused("\"fun\"", "there are accuracy, answered, format, language, overlong, repetition");
+    refused("\"fun\"", "there are accuracy, answered, format, language, overlong, length");
     refused("\"\"", "is not a list such as accuracy:1,format:0.2");
     refused("\"accuracy:\"", "is not a list such as");
     refused("\"accuracy:x\"", "is not a list such as");
@@ -154,6 +158,7 @@ static void test_refused(void **state)
     refused("[{\"name\": \"format\", \"wait\": 1}]", "unknown key 'wait'");
     refused("[{\"name\": \"language\", \"language\": \"xx\"}]", "'xx' is unknown");
     refused("[{\"name\": \"overlong\", \"cache\": 200}]", "cache of 200");
+    refused("\"length\"", "the wanted tokens as \"target\"");
     refused("[{\"name\": \"accuracy\", \"as\": \"a/b\"}]", "is no name");
     refused("\"command\"", "give the program");
     refused("[{\"name\": \"http\", \"url\": \"file:///etc/passwd\"}]", "give an http or https");

@@ -481,6 +481,41 @@ static void test_evals(void **state)
     expect_evals(f, "2 m aime24 k1 {} - running - open 2x2 0;");
 }
 
+static bool print_note(void *ud, int64_t step, const char *name, const char *text)
+{
+    r1_buf_printf(ud, "%d %s %s;", (int)step, name, text);
+    return true;
+}
+
+static void expect_notes(fixture *f, int64_t run, const char *want)
+{
+    r1_buf b;
+    r1_buf_init(&b, 0);
+    ok(f, r1_store_notes(f->s, run, print_note, &b, &f->err));
+    assert_string_equal(b.data, want);
+    r1_buf_release(&b);
+}
+
+/* Warnings are those of their run, in order, and go with the steps that a resume takes back. */
+static void test_notes(void **state)
+{
+    fixture *f = *state;
+    int64_t run, other;
+    reopen(f);
+    ok(f, r1_store_begin(f->s, "grpo", "a", "{}", &run, &f->err));
+    ok(f, r1_store_begin(f->s, "grpo", "b", "{}", &other, &f->err));
+    expect_notes(f, run, "");
+    ok(f, r1_store_note(f->s, run, 9, "late", "y", &f->err));
+    ok(f, r1_store_note(f->s, run, 3, "early", "x", &f->err));
+    ok(f, r1_store_note(f->s, run, 3, "early", "x again", &f->err));
+    ok(f, r1_store_note(f->s, other, 3, "early", "z", &f->err));
+    expect_notes(f, run, "3 early x again;9 late y;");
+    ok(f, r1_store_resume(f->s, run, 8, &f->err));
+    expect_notes(f, run, "3 early x again;");
+    expect_notes(f, other, "3 early z;");
+    assert_int_not_equal(r1_store_note(f->s, 77, 1, "n", "t", &f->err), R1_OK);
+}
+
 /* A store of the first version, with a run in it, gets the new tables. */
 static void test_old_version(void **state)
 {
@@ -491,6 +526,7 @@ static void test_old_version(void **state)
     r1_store_close(f->s);
     f->s = NULL;
     sql(f, "DROP TABLE eval_answers; DROP TABLE eval_problems; DROP TABLE evals;"
+           "DROP TABLE notes;"
            "PRAGMA user_version = 1");
     reopen(f);
     assert_true(user_version(f) > 1);
@@ -516,6 +552,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_default_path, setup, teardown),
         cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
         cmocka_unit_test_setup_teardown(test_evals, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_notes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_old_version, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/os.h"
+#include "recipe/checkpoint.h"
 #include "recipe/trainer.h"
 
 /* ---- Schedule ---------------------------------------------------------------------------- */
@@ -73,6 +74,7 @@ static r1_train_options options(void)
                               .adam_epsilon = 1e-8f,
                               .max_grad_norm = 1,
                               .recompute = R1_RECOMPUTE_OFF,
+                              .keep_checkpoints = 1,
                               .seed = 5};
 }
 
@@ -103,7 +105,8 @@ static double learn(r1_trainer *t, float slope)
     for (int i = 0; i < DOCUMENT; i++)
         ids[i] = (7 + 5 * i * i + 11 * t->step) % t->m->cfg.vocab;
     r1_batch_document(&b, ids, DOCUMENT, NULL);
-    r1_trainer_micro(t, &b, 1, even, &e);
+    const r1_objective objective = {.temperature = 1, .loss = even, .ud = &e};
+    r1_trainer_micro(t, &b, &objective);
     r1_batch_release(&b);
     return e.loss;
 }
@@ -465,6 +468,164 @@ static void test_save_steps_within(void **state)
     close_both(t, m);
 }
 
+/* One update, recorded with a metric. */
+static r1_status go_on(r1_run *run, r1_trainer *t, const char *name, double value, r1_err *err)
+{
+    double norm;
+    const r1_metric metric = {name, value};
+    R1_TRY(r1_trainer_update(t, learn(t, -0.3f), &norm, err));
+    return r1_trainer_record(run, t, &metric, 1, NULL, 0, 100 * t->step, err);
+}
+
+static bool has_step(const r1_run *run, int step)
+{
+    char path[4300];
+    r1_checkpoint_path(run->checkpoint, step, path, sizeof path);
+    return r1_os_is_dir(path);
+}
+
+/* The newest two stay; the best model is that of the best evaluation, also after a resume. */
+static void test_kept(void **state)
+{
+    fixture *f = *state;
+    r1_train_options o = run_options(f);
+    static const double scores[] = {0.5, 0.25, 0.625, 0.5};
+    char best[200], other[200];
+    r1_run run;
+    r1_model *m;
+    r1_trainer *t;
+    r1_err e = {0};
+    o.save_steps = 1;
+    o.keep_checkpoints = 2;
+    snprintf(best, sizeof best, "%s.best", f->output);
+    OK(go(f, &o, false, 0, &run, &m, &t, err));
+    run.listener = NULL;
+    for (int i = 0; i < 4; i++) {
+        OK(go_on(&run, t, "eval/pass@1", scores[i], err));
+        assert_int_equal(run.best_step, i < 2 ? 1 : 3);
+        assert_true(has_step(&run, i + 1) && has_step(&run, i) == (i > 0));
+        assert_false(has_step(&run, i - 1));
+        if (i == 2) { /* the model as it is now is the best one */
+            snprintf(other, sizeof other, "%s.third", f->output);
+            OK(r1_model_save(m, other, R1_F32, err));
+        }
+    }
+    r1_trainer_end(&run, m, R1_EIO, &e);
+    close_both(t, m);
+
+    OK(go(f, &o, true, 4, &run, &m, &t, err));
+    run.listener = NULL;
+    assert_true(run.best == 0.625 && run.best_step == 3);
+    OK(go_on(&run, t, "eval/pass@1", 0.5625, err));
+    assert_int_equal(run.best_step, 3);
+    strcat(best, "/model.safetensors");
+    strcat(other, "/model.safetensors");
+    char *a, *b;
+    size_t na, nb;
+    OK(r1_os_read_file(best, 1 << 26, &a, &na, err));
+    OK(r1_os_read_file(other, 1 << 26, &b, &nb, err));
+    assert_int_equal(na, nb);
+    assert_memory_equal(a, b, na);
+    r1_mem_free(a);
+    r1_mem_free(b);
+    r1_trainer_end(&run, m, R1_EIO, &e);
+    close_both(t, m);
+
+    /* A run that begins anew: its first checkpoint takes the place of the other run's. */
+    OK(go(f, &o, false, 0, &run, &m, &t, err));
+    run.listener = NULL;
+    assert_true(isnan(run.best) && has_step(&run, 5));
+    OK(go_on(&run, t, "eval/loss", 2, err));
+    assert_true(has_step(&run, 1) && !has_step(&run, 5));
+    OK(go_on(&run, t, "eval/loss", 1, err)); /* less is better */
+    assert_int_equal(run.best_step, 2);
+    r1_trainer_end(&run, m, R1_EIO, &e);
+    close_both(t, m);
+}
+
+static bool on_note_row(void *ud, int64_t step, const char *name, const char *text)
+{
+    (void)text;
+    char *all = ud;
+    sprintf(all + strlen(all), "%s@%d ", name, (int)step);
+    return true;
+}
+
+static void on_warning(void *ud, int step, const char *name, const char *text)
+{
+    (void)text;
+    char *all = ud;
+    sprintf(all + strlen(all), "%s@%d ", name, step);
+}
+
+/* A warning is told, stands in the store and in metrics.jsonl, and goes with its step. */
+static void test_warnings(void **state)
+{
+    fixture *f = *state;
+    r1_train_options o = run_options(f);
+    char told[200] = "", stored[200] = "", log[200];
+    r1_listener listener = {.warning = on_warning, .ud = told};
+    r1_run run;
+    r1_model *m = golden_open(GOLDEN_A, R1_COMPUTE_F32, true);
+    r1_trainer *t;
+    r1_err e = {0};
+    o.logs = true;
+    o.save_steps = 1;
+    OK(r1_trainer_begin("grpo", "{}", &o, f->store, &listener, false, &run, err));
+    OK(r1_trainer_open(m, &o, 64, &t, err));
+    OK(go_on(&run, t, "kl", 0.7, err));
+    assert_string_equal(told, "");
+    OK(go_on(&run, t, "kl", 0.8, err));
+    assert_string_equal(told, "exploding_kl@2 ");
+    OK(r1_store_notes(f->store, run.id, on_note_row, stored, err));
+    assert_string_equal(stored, told);
+    snprintf(log, sizeof log, "%s.logs/%d/metrics.jsonl", f->output, (int)run.id);
+    char *text;
+    size_t len;
+    OK(r1_os_read_file(log, 1 << 20, &text, &len, err));
+    assert_non_null(strstr(text, "\n{\"step\": 2, \"warning\": \"exploding_kl\", \"text\": "));
+    r1_mem_free(text);
+    OK(r1_store_resume(f->store, run.id, 1, err));
+    stored[0] = 0;
+    OK(r1_store_notes(f->store, run.id, on_note_row, stored, err));
+    assert_string_equal(stored, "");
+    r1_trainer_end(&run, m, R1_EIO, &e);
+    close_both(t, m);
+}
+
+/* A recipe's own part of a checkpoint. */
+static r1_status save_more(void *ud, const char *dir, json_t *state, r1_err *err)
+{
+    char path[4300];
+    json_object_set_new(state, "mine", json_string(ud));
+    snprintf(path, sizeof path, "%s/mine", dir);
+    return r1_os_append(path, "x", 1, err);
+}
+
+static void test_more(void **state)
+{
+    fixture *f = *state;
+    r1_train_options o = run_options(f);
+    char path[4300], text[] = "content";
+    r1_run run;
+    r1_model *m;
+    r1_trainer *t;
+    r1_err e = {0};
+    o.save_steps = 1;
+    OK(go(f, &o, false, 0, &run, &m, &t, err));
+    run.save_more = save_more;
+    run.more_ud = text;
+    OK(go_on(&run, t, "loss", 1, err));
+    r1_trainer_end(&run, m, R1_EIO, &e);
+    close_both(t, m);
+    OK(go(f, &o, true, 1, &run, &m, &t, err));
+    assert_string_equal(json_string_value(json_object_get(run.resumed, "mine")), "content");
+    snprintf(path, sizeof path, "%s/mine", run.resumed_from);
+    assert_true(r1_os_exists(path));
+    r1_trainer_end(&run, m, R1_EIO, &e);
+    close_both(t, m);
+}
+
 static void expect_begin(fixture *f, const r1_train_options *o, bool resume, r1_status want,
                          const char *text)
 {
@@ -516,7 +677,7 @@ static void test_bad_resume(void **state)
     r1_trainer_end(&run, m, R1_EFORMAT, &e);
     close_both(t, m);
 
-    snprintf(path, sizeof path, "%s/state.json", run.checkpoint);
+    snprintf(path, sizeof path, "%s/step-00000003/state.json", run.checkpoint);
     write_file(path, "{\"step\": 3, \"run\": 1}\n");
     expect_begin(f, &o, true, R1_EFORMAT, "seed");
     write_file(path, "{\"step\": -3, \"run\": 1, \"seed\": 5}\n");
@@ -571,6 +732,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_resume, setup, teardown),
         cmocka_unit_test_setup_teardown(test_interrupt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_save_steps_within, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_warnings, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_more, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_resume, setup, teardown),
         cmocka_unit_test_setup_teardown(test_output, setup, teardown),
     };
