@@ -80,8 +80,8 @@ void r1_os_interrupt_catch(void);
 bool r1_os_interrupted(void);
 void r1_os_interrupt_clear(void);
 
-/* Work that finishes what it has begun: after _catch, the first SIGINT or SIGTERM sets another flag,
- * which _asked reads, and writes `message` (NULL: nothing) to stderr; _interrupted stays false.  A
+/* For work that finishes what it has begun.  After _catch the first SIGINT or SIGTERM sets another
+ * flag, which _asked reads, and writes `message` (or NULL) to stderr; _interrupted stays false.  A
  * second one ends the program.  Files that would outgrow a limit fail instead of ending it. */
 void r1_os_stop_catch(const char *message);
 bool r1_os_stop_asked(void);

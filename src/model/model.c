@@ -17,6 +17,27 @@
 
 /* ---- Names in the cache ------------------------------------------------------------------ */
 
+/* The model of the latest checkpoint in a directory of checkpoints. */
+static bool find_checkpoint(const char *dir, char *path, size_t size)
+{
+    char **names;
+    size_t n;
+    bool found = false;
+    if (!r1_os_is_dir(dir) || r1_os_list_dir(dir, &names, &n, NULL) != R1_OK)
+        return false;
+    while (n > 0) {
+        char *name = names[--n];
+        if (!found && strncmp(name, "step-", 5) == 0 &&
+            strspn(name + 5, "0123456789") == strlen(name + 5)) {
+            int len = snprintf(path, size, "%s/%s/model", dir, name);
+            found = len >= 0 && (size_t)len < size && r1_os_is_dir(path);
+        }
+        r1_mem_free(name);
+    }
+    r1_mem_free(names);
+    return found;
+}
+
 r1_status r1_model_resolve(const char *word, char *path, size_t size, r1_err *err)
 {
     if (!r1_os_exists(word))
@@ -31,6 +52,8 @@ r1_status r1_model_resolve(const char *word, char *path, size_t size, r1_err *er
         if (found)
             return R1_OK;
     }
+    if (!found && find_checkpoint(word, path, size))
+        return R1_OK;
     n = snprintf(path, size, "%s", word);
     return n >= 0 && (size_t)n < size ? R1_OK
                                       : r1_fail(err, R1_EARG, "%s: the path is too long", word);

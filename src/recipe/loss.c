@@ -123,8 +123,8 @@ static term policy_term(const r1_loss_options *o, double log_ratio, double a, in
 }
 
 /* d = log(ref/pi).  k3, DeepSeekMath eq. 4: e^d - d - 1, whose derivative by log pi is 1 - e^d.
- * Only large d needs the limit: for small d the term is nearly linear and its pull is wanted.  k1: -d;
- * k2: d^2/2. */
+ * Only large d needs the limit: for small d the term is nearly linear and its pull is wanted.
+ * k1: -d; k2: d^2/2. */
 static term kl_term(r1_loss_kl kind, double d)
 {
     if (kind == R1_KL_K1)

@@ -9,8 +9,10 @@
 #include "base/os.h"
 #include "model/convert.h"
 #include "recipe/blend.h"
+#include "recipe/checkpoint.h"
 #include "recipe/grpo.h"
 #include "recipe/pipepage.h"
+#include "recipe/presets.h"
 #include "recipe/pretrain.h"
 #include "recipe/sample.h"
 #include "recipe/sft.h"
@@ -479,6 +481,8 @@ static r1_status read_stage(r1_pipeline *p, int at, json_t *own, const char *fil
         R1_TRY(r1_opts_assign(&s->opts, rest, err));
         *usage = false;
     }
+    if (s->kind->rows == r1_grpo_rows)
+        R1_TRY(r1_presets_apply(&s->opts, ((const r1_grpo_options *)s->values)->preset, err));
     s->dir = r1_arena_printf(&p->arena, "%s/%s", p->o.output, s->name);
     s->product = r1_arena_printf(&p->arena, "%s/%s", s->dir, s->kind->product);
     set_string(s, "name", r1_arena_printf(&p->arena, "%s/%s", p->o.name, s->name));
@@ -661,8 +665,10 @@ static r1_status digest_inputs(stage *s, r1_err *err)
 
 static bool has_checkpoint(const stage *s)
 {
-    static const char *const signs[] = {".checkpoint/state.json", ".part.jsonl", ".part.db"};
-    bool found = false;
+    static const char *const signs[] = {".part.jsonl", ".part.db"};
+    char dir[4300], newest[4400];
+    snprintf(dir, sizeof dir, "%s/%s.checkpoint", s->dir, s->kind->output);
+    bool found = r1_checkpoint_newest(dir, newest, sizeof newest, NULL) == R1_OK;
     for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
         char path[4300];
         snprintf(path, sizeof path, "%s/%s%s", s->dir, s->kind->output, signs[i]);
@@ -779,6 +785,13 @@ static void on_note(void *ud, const char *text)
         l->note(l->ud, text);
 }
 
+static void on_warning(void *ud, int step, const char *name, const char *text)
+{
+    const r1_listener *l = ((watcher *)ud)->outer;
+    if (l->warning)
+        l->warning(l->ud, step, name, text);
+}
+
 /* A checkpoint is of no use once the stage has ended. */
 static void remove_checkpoint(const stage *s)
 {
@@ -791,7 +804,7 @@ static void remove_checkpoint(const stage *s)
 static r1_status run_stage(stage *s, r1_store *store, const r1_listener *listener, r1_err *err)
 {
     watcher w = {.outer = listener};
-    const r1_listener inner = {on_begin, on_step, on_note, &w};
+    const r1_listener inner = {on_begin, on_step, on_note, on_warning, &w};
     const bool resume = s->state == R1_PIPELINE_RESUMED;
     const double start = r1_os_seconds();
     char digest[R1_DIGEST_SIZE];

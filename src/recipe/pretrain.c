@@ -158,7 +158,7 @@ static r1_status open_model(const r1_pretrain_options *o, const r1_run *run,
     r1_model_options mo = {.threads = o->train.threads,
                            .compute = (r1_compute)o->train.compute,
                            .trainable = true};
-    char buffer[4200], path[4096];
+    char buffer[4300], path[4300];
     const char *word = r1_trainer_model_path(run, buffer, sizeof buffer);
     if (word) {
         R1_TRY(r1_model_resolve(word, path, sizeof path, err));

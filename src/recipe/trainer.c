@@ -477,7 +477,7 @@ r1_status r1_trainer_open_model(const r1_run *run, r1_model **out, r1_err *err)
 {
     const r1_train_options *o = run->o;
     r1_lora_options lora = o->lora;
-    char buffer[4200], path[4096];
+    char buffer[4300], path[4300];
     lora.seed = o->seed;
     lora.base = o->model;
     const r1_model_options mo = {.threads = o->threads,

@@ -174,7 +174,7 @@ static double run_case(r1_model *m, r1_grads *g, const char *golden, size_t inde
     r1_acts *a;
     OK(r1_forward_open(m, b.n, true, recompute, &a, err));
     r1_tensor h = r1_forward_run(m, a, &rows, b.ids, NULL);
-    r1_backward_run(m, a, g, &rows, b.ids, h, b.row, b.target, b.targets, temperature,
+    r1_backward_run(m, a, g, &rows, b.ids, h, b.row, b.target, b.targets, temperature, 0,
                     loss_gradient, &w);
     r1_forward_close(a);
     return w.loss;
@@ -468,7 +468,8 @@ static double step(r1_trainer *t, const int32_t *ids)
     double loss = 0, norm;
     r1_batch b = {0};
     r1_batch_document(&b, ids, LEARNT, NULL);
-    r1_trainer_micro(t, &b, 1, cross_entropy, &loss);
+    const r1_objective objective = {.temperature = 1, .loss = cross_entropy, .ud = &loss};
+    r1_trainer_micro(t, &b, &objective);
     r1_batch_release(&b);
     OK(r1_trainer_update(t, loss, &norm, err));
     return loss;
