@@ -4,8 +4,8 @@
  * signed bytes, and most blocks of a row have no lower ones.  The sum of a block's products is an
  * exact integer of less than 24 bits, and becomes a float once:
  *     y += float(codes . uppers - offset * sum(uppers)) * (128 * scale * input scale)
- *     y += minimum * float sum of inputs                                   where there is a minimum
- *     y += float(codes . lowers - offset * sum(lowers)) * (scale * input scale)       in fine blocks
+ *     y += minimum * float sum of inputs                                          if there is one
+ *     y += float(codes . lowers - offset * sum(lowers)) * (scale * input scale)   in fine blocks
  * Every output is one chain of these in the order of the inputs, the same for every tile. */
 #include "compute/matmul.h"
 
@@ -745,7 +745,8 @@ R1_INLINE void quantize_block(const void *x, const r1_dtype t, int64_t i, float 
             d * (float)(to->upper_sum[s] * (1 << BASE_BITS) + (fine ? to->lower_sum[s] : 0));
 }
 
-/* The largest magnitude of block i: bits of absolute values order as integers, NaN above infinity. */
+/* The largest magnitude of block i: bits of absolute values order as integers, NaN above
+ * infinity. */
 R1_INLINE float largest(const void *x, const r1_dtype t, int64_t i)
 {
     vi most = i_set(0);

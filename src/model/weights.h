@@ -18,8 +18,8 @@ struct r1_model_files {
     int n_blocks;
     void **copies; /* host copies of tensors that could not be used as they are in the file */
     int n_copies;
-    void *
-        turned; /* those whose rows are in another order there: one block, filled up to turned_used */
+    void
+        *turned; /* those whose rows are in another order there: one block, up to turned_used */
     size_t turned_bytes, turned_used;
     struct source *from; /* [n_params]: where each parameter is in the file */
 };

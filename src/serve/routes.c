@@ -13,10 +13,9 @@
 
 /* What a kind of failure is in HTTP. */
 static const int statuses[R1_STATUS_COUNT] = {
-    [R1_EARG] = 400,         [R1_ENOMEM] = 503,  [R1_EIO] = 500,       [R1_EFORMAT] = 400,
-    [R1_EUNSUPPORTED] = 400, [R1_EBUSY] = 429,   [R1_ECANCELED] = 503, [R1_ETIMEOUT] = 504,
-    [R1_EDEVICE] = 500,      [R1_ENUMERIC] = 500,
-    [R1_EFULL] = 507};
+    [R1_EARG] = 400,         [R1_ENOMEM] = 503,   [R1_EIO] = 500,       [R1_EFORMAT] = 400,
+    [R1_EUNSUPPORTED] = 400, [R1_EBUSY] = 429,    [R1_ECANCELED] = 503, [R1_ETIMEOUT] = 504,
+    [R1_EDEVICE] = 500,      [R1_ENUMERIC] = 500, [R1_EFULL] = 507};
 
 static const struct {
     int status;
