@@ -17,12 +17,12 @@ killed() {
     for ((k = 0; k < kills; k++)); do
         "$@" output="$output" save_steps=1 --json $resume >> "$TMP/told" 2> "$TMP/error" < /dev/null &
         pid=$!
-        sleep "0.$(printf %03d $((20 + RANDOM % 130)))"
+        sleep "0.$(printf %03d $((20 + RANDOM % 180)))"
         { kill -KILL $pid && wait $pid; } 2> /dev/null
         code=$?
         [ $code = 137 ] || [ $code = 0 ] || [ $code = 1 ] || fail "exit code $code: $(cat "$TMP/error")"
         # Before the first checkpoint there is nothing to go on with.
-        ls "$output".checkpoint/step-*/state.json > /dev/null 2>&1 && resume=--resume
+        ls "$output".checkpoint/step-????????/state.json > /dev/null 2>&1 && resume=--resume
         [ -d "$output" ] && break
     done
     echo "$k kills of $output"

@@ -75,12 +75,11 @@ expect 0 'warning dead_groups: step [0-9]+: a share of 1 of the groups' $grpo mo
 # A disk that is full when a checkpoint, and when the model itself, is written; the model that was
 # there stays.
 cp -r "$base" "$models/kept"
-full() { # command that runs with too little room for a checkpoint
-    (
-        trap '' XFSZ
-        ulimit -Sf 500 # KiB of a file; the weights take 420
-        exec "$@"
-    )
+# Becomes a command that has too little room for a checkpoint: to be run in the background.
+full() {
+    trap '' XFSZ
+    ulimit -Sf 500 # KiB of a file; the weights take 420
+    exec "$@"
 }
 expect 0 '^step 1/1' $pretrain steps=1 output="$models/kept" # a model may be replaced
 before=$(cksum < "$models/kept/model.safetensors")
