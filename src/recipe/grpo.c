@@ -367,8 +367,7 @@ static r1_status refresh_reference(r1_rollout *g, r1_err *err)
         return r1_err_prefix(err, s, "ref_refresh_steps");
     }
     r1_forward_close(g->ref_acts);
-    if (g->ref != g->m)
-        r1_model_close(g->ref);
+    r1_model_close(g->ref);
     g->ref = m;
     g->ref_acts = acts;
     g->refreshed = true;
@@ -517,12 +516,12 @@ static r1_status open_reference(r1_rollout *g, r1_err *err)
 {
     const r1_model_options mo = {.threads = g->o->train.threads, .compute = g->m->compute};
     char path[4300];
-    snprintf(path, sizeof path, "%s/reference", g->run->resumed_from);
-    g->refreshed = g->run->resumed && r1_os_is_dir(path);
-    if (g->o->train.lora.r && !g->refreshed) {
+    if (g->o->train.lora.r) { /* the same, with its adapters off */
         g->ref = g->m;
         return r1_forward_open(g->ref, g->batches.rows, false, false, &g->ref_acts, err);
     }
+    snprintf(path, sizeof path, "%s/reference", g->run->resumed_from);
+    g->refreshed = g->run->resumed && r1_os_is_dir(path);
     if (!g->refreshed)
         R1_TRY(r1_model_resolve(g->o->train.model, path, sizeof path, err));
     R1_TRY(r1_model_open_with(path, &mo, &g->ref, err));
