@@ -113,7 +113,7 @@ static double share(double part, double whole)
 static void put_rewards(metrics *m, const r1_rollout *g)
 {
     const int Q = g->o->prompts, G = g->o->num_generations, n = Q * G;
-    double sum = 0, squares = 0, formatted = 0, most = -INFINITY;
+    double sum = 0, squares = 0, formatted = 0, most = -HUGE_VAL;
     int right_groups = 0, wrong_groups = 0, dead = 0;
     for (int i = 0; i < n; i++) {
         sum += (double)g->reward[i];
