@@ -251,7 +251,7 @@ static int demo(const options *v, r1_store *store)
     r1_err err = {0};
     r1_demo_result r;
     teller t = {.out = v->json ? stderr : stdout};
-    const r1_listener listener = {NULL, on_step, on_note, on_warning, &t};
+    const r1_listener listener = {NULL, on_step, on_note, on_warning, &t, NULL};
     r1_os_interrupt_catch();
     if (r1_demo_run(&v->demo, store, v->output, &listener, on_stage, &t, &r, &err) != R1_OK)
         return r1_cmd_fail(&err);

@@ -142,7 +142,7 @@ static int run(const options *v, r1_pipeline *p)
     r1_store *store = NULL;
     teller t = {.out = v->json ? stderr : stdout, .started = r1_os_seconds()};
     const r1_pipeline_listener listener = {
-        on_stage, on_measuring, on_row, {NULL, on_step, on_note, on_warning, &t}, &t};
+        on_stage, on_measuring, on_row, {NULL, on_step, on_note, on_warning, &t, NULL}, &t};
     r1_os_interrupt_catch();
     r1_status s = v->mode.dry ? R1_OK : r1_store_open(v->store, &store, &err);
     if (s == R1_OK)

@@ -214,7 +214,7 @@ static int train(const options *v, const r1_opts *run_opts, run_fn run, r1_err *
             "\nr1: finishing the step, then saving a checkpoint; a second Ctrl-C leaves at "
             "once\n");
     progress p = {.json = v->json, .first = -1};
-    r1_listener listener = {on_begin, on_step, on_note, on_warning, &p};
+    r1_listener listener = {on_begin, on_step, on_note, on_warning, &p, NULL};
     r1_buf config;
     r1_buf_init(&config, 0);
     r1_opts_dump(run_opts, &config);

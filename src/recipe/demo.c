@@ -79,39 +79,6 @@ static r1_status measure(const r1_demo_options *o, const char *model, r1_eval_re
     return s;
 }
 
-/* The listener's begin, so that the run's id is known here too. */
-typedef struct {
-    const r1_listener *outer;
-    int64_t run;
-} watcher;
-
-static void on_begin(void *ud, int64_t run)
-{
-    watcher *w = ud;
-    w->run = run;
-}
-
-static void on_step(void *ud, int step, int steps, const r1_metric *m, int n)
-{
-    const r1_listener *l = ((watcher *)ud)->outer;
-    if (l && l->step)
-        l->step(l->ud, step, steps, m, n);
-}
-
-static void on_note(void *ud, const char *text)
-{
-    const r1_listener *l = ((watcher *)ud)->outer;
-    if (l && l->note)
-        l->note(l->ud, text);
-}
-
-static void on_warning(void *ud, int step, const char *name, const char *text)
-{
-    const r1_listener *l = ((watcher *)ud)->outer;
-    if (l && l->warning)
-        l->warning(l->ud, step, name, text);
-}
-
 /* R1-Zero; *steps is what it did. */
 static r1_status reinforce(const r1_demo_options *o, r1_store *store,
                            const r1_listener *listener, r1_demo_result *r, int *steps,
@@ -119,8 +86,8 @@ static r1_status reinforce(const r1_demo_options *o, r1_store *store,
 {
     r1_grpo_options v;
     r1_opts opts;
-    watcher w = {.outer = listener};
-    const r1_listener inner = {on_begin, on_step, on_note, on_warning, &w};
+    r1_listener inner = listener ? *listener : (r1_listener){0};
+    inner.run = &r->run;
     r1_opts_init(&opts, r1_grpo_rows, r1_grpo_n_rows, &v, sizeof v);
     r1_status s = read_recipe("recipes/countdown-r1-zero.json", &opts, err);
     if (s == R1_OK) {
@@ -138,7 +105,6 @@ static r1_status reinforce(const r1_demo_options *o, r1_store *store,
         r1_buf_release(&config);
     }
     r1_opts_release(&opts);
-    r->run = w.run;
     return s;
 }
 

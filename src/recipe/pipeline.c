@@ -757,41 +757,6 @@ static r1_status save_manifest(const stage *s, const char *status, const char *d
     return r1_json_save(path, v, err);
 }
 
-/* The run's id, on its way to the listener. */
-typedef struct {
-    const r1_listener *outer;
-    int64_t run;
-} watcher;
-
-static void on_begin(void *ud, int64_t run)
-{
-    watcher *w = ud;
-    w->run = run;
-    if (w->outer->begin)
-        w->outer->begin(w->outer->ud, run);
-}
-
-static void on_step(void *ud, int step, int steps, const r1_metric *m, int n)
-{
-    const r1_listener *l = ((watcher *)ud)->outer;
-    if (l->step)
-        l->step(l->ud, step, steps, m, n);
-}
-
-static void on_note(void *ud, const char *text)
-{
-    const r1_listener *l = ((watcher *)ud)->outer;
-    if (l->note)
-        l->note(l->ud, text);
-}
-
-static void on_warning(void *ud, int step, const char *name, const char *text)
-{
-    const r1_listener *l = ((watcher *)ud)->outer;
-    if (l->warning)
-        l->warning(l->ud, step, name, text);
-}
-
 /* A checkpoint is of no use once the stage has ended. */
 static void remove_checkpoint(const stage *s)
 {
@@ -803,8 +768,9 @@ static void remove_checkpoint(const stage *s)
 
 static r1_status run_stage(stage *s, r1_store *store, const r1_listener *listener, r1_err *err)
 {
-    watcher w = {.outer = listener};
-    const r1_listener inner = {on_begin, on_step, on_note, on_warning, &w};
+    int64_t run = 0;
+    r1_listener inner = *listener;
+    inner.run = &run;
     const bool resume = s->state == R1_PIPELINE_RESUMED;
     const double start = r1_os_seconds();
     char digest[R1_DIGEST_SIZE];
@@ -818,7 +784,7 @@ static r1_status run_stage(stage *s, r1_store *store, const r1_listener *listene
     if (st != R1_OK)
         return r1_err_prefix(err, st, "stage '%s'", s->name);
     R1_TRY(r1_digest_path(s->product, digest, err));
-    R1_TRY(save_manifest(s, "done", digest, w.run, r1_os_seconds() - start, err));
+    R1_TRY(save_manifest(s, "done", digest, run, r1_os_seconds() - start, err));
     remove_checkpoint(s);
     return R1_OK;
 }

@@ -783,8 +783,7 @@ r1_status r1_sample_run(const r1_sample_options *o, const char *config, r1_store
     if (s == R1_OK)
         s = r1_store_begin(store, "sample", o->name, config, &run, e);
     if (s == R1_OK) {
-        if (listener && listener->begin)
-            listener->begin(listener->ud, run);
+        r1_trainer_announce(listener, run);
         s = work(&p, store, listener, run, e);
         const char *text = s == R1_OK ? "done" : s == R1_ECANCELED ? "interrupted" : "failed";
         r1_status ended =

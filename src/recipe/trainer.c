@@ -428,6 +428,14 @@ static r1_status open_journal(r1_run *run, r1_err *err)
     return r1_journal_open(&run->journal, dir, run->resumed ? run->saved_step : -1, err);
 }
 
+void r1_trainer_announce(const r1_listener *l, int64_t run)
+{
+    if (l && l->run)
+        *l->run = run;
+    if (l && l->begin)
+        l->begin(l->ud, run);
+}
+
 r1_status r1_trainer_begin(const char *kind, const char *config, const r1_train_options *o,
                            r1_store *store, const r1_listener *listener, bool resume,
                            r1_run *run, r1_err *err)
@@ -446,8 +454,7 @@ r1_status r1_trainer_begin(const char *kind, const char *config, const r1_train_
         run->resumed = NULL;
         return s;
     }
-    if (listener && listener->begin)
-        listener->begin(listener->ud, run->id);
+    r1_trainer_announce(listener, run->id);
     return R1_OK;
 }
 

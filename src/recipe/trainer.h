@@ -215,7 +215,11 @@ typedef struct {
     void (*note)(void *ud, const char *text); /* one sentence worth telling */
     void (*warning)(void *ud, int step, const char *name, const char *text); /* watch.h */
     void *ud;
+    int64_t *run; /* NULL, or where the id of the run is left */
 } r1_listener;
+
+/* A run has begun: for all that make one. */
+void r1_trainer_announce(const r1_listener *l /* NULL allowed */, int64_t run);
 
 /* ---- The optimizer ----------------------------------------------------------------------- */
 
