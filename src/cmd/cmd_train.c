@@ -6,11 +6,7 @@
 
 #include "base/os.h"
 #include "cmd/cmd.h"
-#include "recipe/grpo.h"
-#include "recipe/presets.h"
-#include "recipe/pretrain.h"
-#include "recipe/sample.h"
-#include "recipe/sft.h"
+#include "recipe/job.h"
 
 enum { MAX_OVERRIDES = 64 };
 
@@ -154,35 +150,9 @@ static void on_warning(void *ud, int step, const char *name, const char *text)
 
 /* ---- One body for the four --------------------------------------------------------------- */
 
-typedef r1_status (*run_fn)(const void *o, const char *config, r1_store *store,
-                            const r1_listener *listener, bool resume, r1_err *err);
-
-static r1_status run_pretrain(const void *o, const char *config, r1_store *store,
-                              const r1_listener *listener, bool resume, r1_err *err)
-{
-    return r1_pretrain_run(o, config, store, listener, resume, err);
-}
-
-static r1_status run_sft(const void *o, const char *config, r1_store *store,
-                         const r1_listener *listener, bool resume, r1_err *err)
-{
-    return r1_sft_run(o, config, store, listener, resume, err);
-}
-
-static r1_status run_grpo(const void *o, const char *config, r1_store *store,
-                          const r1_listener *listener, bool resume, r1_err *err)
-{
-    return r1_grpo_run(o, config, store, listener, resume, err);
-}
-
-static r1_status run_sample(const void *o, const char *config, r1_store *store,
-                            const r1_listener *listener, bool resume, r1_err *err)
-{
-    return r1_sample_run(o, config, store, listener, resume, err);
-}
-
 /* The run file and the overrides into o; *code is the exit code of a failure. */
-static r1_status read_run(r1_opts *o, const char **words, int n, int *code, r1_err *err)
+static r1_status read_run(const r1_job *job, r1_opts *o, const char **words, int n, int *code,
+                          r1_err *err)
 {
     int first = n > 0 && !strchr(words[0], '=') ? 1 : 0;
     *code = 1;
@@ -196,18 +166,15 @@ static r1_status read_run(r1_opts *o, const char **words, int n, int *code, r1_e
     *code = 2;
     for (int i = first; i < n; i++)
         R1_TRY(r1_opts_assign(o, words[i], err));
-    /* Of GRPO's options alone: what is not given yet. */
-    if (o->rows != r1_grpo_rows)
-        return R1_OK;
-    return r1_presets_apply(o, ((const r1_grpo_options *)o->values)->preset, err);
+    return job->complete ? job->complete(o, err) : R1_OK;
 }
 
-static int train(const options *v, const r1_opts *run_opts, run_fn run, r1_err *err)
+static int train(const r1_job *job, const options *v, const r1_opts *run_opts, r1_err *err)
 {
     r1_store *store;
     if (r1_store_open(v->store, &store, err) != R1_OK)
         return r1_cmd_fail(err);
-    if (run == run_sample) /* each question is kept as it is done: it may stop anywhere */
+    if (job == &r1_job_sample) /* each question is kept as it is done: it may stop anywhere */
         r1_os_interrupt_catch();
     else
         r1_os_stop_catch(
@@ -218,7 +185,7 @@ static int train(const options *v, const r1_opts *run_opts, run_fn run, r1_err *
     r1_buf config;
     r1_buf_init(&config, 0);
     r1_opts_dump(run_opts, &config);
-    r1_status s = run(run_opts->values, config.data, store, &listener, v->resume, err);
+    r1_status s = job->run(run_opts->values, config.data, store, &listener, v->resume, err);
     r1_buf_release(&config);
     r1_store_close(store);
     return s == R1_OK ? 0 : r1_cmd_fail(err);
@@ -235,58 +202,49 @@ static void print_help(const char *command, const r1_opts *run_opts)
     r1_buf_release(&b);
 }
 
-static int train_command(const char *command, const r1_opt *rows, int n_rows, void *values,
-                         size_t size, run_fn run, int argc, char **argv)
+static int train_command(const r1_job *job, int argc, char **argv)
 {
     options v;
     r1_opts o, run_opts;
     const char *words[MAX_OVERRIDES];
     int n_words, code;
     r1_err err = {0};
-    r1_opts_init(&run_opts, rows, n_rows, values, size);
+    void *values = r1_mem_alloc(job->size);
+    r1_opts_init(&run_opts, job->rows, *job->n_rows, values, job->size);
     r1_opts_init(&o, command_rows, R1_CMD_COUNT(command_rows), &v, sizeof v);
-    if (!r1_cmd_options(command, &o, argc, argv, words, MAX_OVERRIDES, &n_words, &code)) {
+    if (!r1_cmd_options(job->name, &o, argc, argv, words, MAX_OVERRIDES, &n_words, &code)) {
         if (code == 0)
-            print_help(command, &run_opts);
-        r1_opts_release(&run_opts);
-        return code;
-    }
-    if (n_words == 0) {
+            print_help(job->name, &run_opts);
+    } else if (n_words == 0) {
         r1_fail(&err, R1_EARG, "give a run file, or key=value words");
-        code = r1_cmd_usage(&err, command);
-    } else if (read_run(&run_opts, words, n_words, &code, &err) != R1_OK) {
-        code = code == 2 ? r1_cmd_usage(&err, command) : r1_cmd_fail(&err);
+        code = r1_cmd_usage(&err, job->name);
+    } else if (read_run(job, &run_opts, words, n_words, &code, &err) != R1_OK) {
+        code = code == 2 ? r1_cmd_usage(&err, job->name) : r1_cmd_fail(&err);
     } else {
-        code = train(&v, &run_opts, run, &err);
+        code = train(job, &v, &run_opts, &err);
     }
     r1_opts_release(&o);
     r1_opts_release(&run_opts);
+    r1_mem_free(values);
     return code;
 }
 
 int r1_cmd_pretrain(int argc, char **argv)
 {
-    r1_pretrain_options v;
-    return train_command("pretrain", r1_pretrain_rows, r1_pretrain_n_rows, &v, sizeof v,
-                         run_pretrain, argc, argv);
+    return train_command(&r1_job_pretrain, argc, argv);
 }
 
 int r1_cmd_sft(int argc, char **argv)
 {
-    r1_sft_options v;
-    return train_command("sft", r1_sft_rows, r1_sft_n_rows, &v, sizeof v, run_sft, argc, argv);
+    return train_command(&r1_job_sft, argc, argv);
 }
 
 int r1_cmd_grpo(int argc, char **argv)
 {
-    r1_grpo_options v;
-    return train_command("grpo", r1_grpo_rows, r1_grpo_n_rows, &v, sizeof v, run_grpo, argc,
-                         argv);
+    return train_command(&r1_job_grpo, argc, argv);
 }
 
 int r1_cmd_sample(int argc, char **argv)
 {
-    r1_sample_options v;
-    return train_command("sample", r1_sample_rows, r1_sample_n_rows, &v, sizeof v, run_sample,
-                         argc, argv);
+    return train_command(&r1_job_sample, argc, argv);
 }

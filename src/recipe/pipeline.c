@@ -10,12 +10,8 @@
 #include "model/convert.h"
 #include "recipe/blend.h"
 #include "recipe/checkpoint.h"
-#include "recipe/grpo.h"
+#include "recipe/job.h"
 #include "recipe/pipepage.h"
-#include "recipe/presets.h"
-#include "recipe/pretrain.h"
-#include "recipe/sample.h"
-#include "recipe/sft.h"
 
 #define AT(m) offsetof(r1_pipeline_options, m)
 const r1_opt r1_pipeline_rows[] = {
@@ -78,33 +74,6 @@ static const r1_opt create_rows[] = {
 #undef AT
 static const int n_create_rows = sizeof create_rows / sizeof *create_rows;
 
-typedef r1_status run_fn(const void *o, const char *config, r1_store *store,
-                         const r1_listener *listener, bool resume, r1_err *err);
-
-static r1_status run_pretrain(const void *o, const char *config, r1_store *store,
-                              const r1_listener *listener, bool resume, r1_err *err)
-{
-    return r1_pretrain_run(o, config, store, listener, resume, err);
-}
-
-static r1_status run_sft(const void *o, const char *config, r1_store *store,
-                         const r1_listener *listener, bool resume, r1_err *err)
-{
-    return r1_sft_run(o, config, store, listener, resume, err);
-}
-
-static r1_status run_grpo(const void *o, const char *config, r1_store *store,
-                          const r1_listener *listener, bool resume, r1_err *err)
-{
-    return r1_grpo_run(o, config, store, listener, resume, err);
-}
-
-static r1_status run_sample(const void *o, const char *config, r1_store *store,
-                            const r1_listener *listener, bool resume, r1_err *err)
-{
-    return r1_sample_run(o, config, store, listener, resume, err);
-}
-
 static r1_status run_blend(const void *o, const char *config, r1_store *store,
                            const r1_listener *listener, bool resume, r1_err *err)
 {
@@ -133,37 +102,34 @@ static r1_status run_create(const void *values, const char *config, r1_store *st
     return r1_convert_create(o->shape, tokenizer, o->output, o->seed, &c, &result, err);
 }
 
+static const r1_job job_blend = {
+    "blend", r1_blend_rows, &r1_blend_n_rows, sizeof(r1_blend_options), NULL, run_blend,
+};
+static const r1_job job_create = {
+    "create", create_rows, &n_create_rows, sizeof(create_options), NULL, run_create,
+};
+
 typedef struct {
-    const char *name;
-    const r1_opt *rows;
-    const int *n_rows;
-    size_t size; /* of its options */
-    run_fn *run;
+    const r1_job *job;
     const char *output;  /* in the stage's directory: what the option "output" becomes */
     const char *product; /* in it: what "@NAME" stands for */
     bool model;          /* the product is one */
 } kind;
 
 static const kind kinds[] = {
-    {"pretrain", r1_pretrain_rows, &r1_pretrain_n_rows, sizeof(r1_pretrain_options),
-     run_pretrain, "model", "model", true},
-    {"sft", r1_sft_rows, &r1_sft_n_rows, sizeof(r1_sft_options), run_sft, "model", "model",
-     true},
-    {"grpo", r1_grpo_rows, &r1_grpo_n_rows, sizeof(r1_grpo_options), run_grpo, "model", "model",
-     true},
-    {"sample", r1_sample_rows, &r1_sample_n_rows, sizeof(r1_sample_options), run_sample, "data",
-     "data/kept.jsonl", false},
-    {"blend", r1_blend_rows, &r1_blend_n_rows, sizeof(r1_blend_options), run_blend, "data",
-     "data/kept.jsonl", false},
-    {"create", create_rows, &n_create_rows, sizeof(create_options), run_create, "model.gguf",
-     "model.gguf", true},
+    {&r1_job_pretrain, "model", "model", true},
+    {&r1_job_sft, "model", "model", true},
+    {&r1_job_grpo, "model", "model", true},
+    {&r1_job_sample, "data", "data/kept.jsonl", false},
+    {&job_blend, "data", "data/kept.jsonl", false},
+    {&job_create, "model.gguf", "model.gguf", true},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
 static const kind *find_kind(const char *name)
 {
     for (int i = 0; i < N_KINDS; i++)
-        if (strcmp(kinds[i].name, name) == 0)
+        if (strcmp(kinds[i].job->name, name) == 0)
             return &kinds[i];
     return NULL;
 }
@@ -210,9 +176,9 @@ struct r1_pipeline {
 
 static const r1_opt *find_row(const kind *k, const char *name)
 {
-    for (int i = 0; i < *k->n_rows; i++)
-        if (strcmp(k->rows[i].name, name) == 0)
-            return &k->rows[i];
+    for (int i = 0; i < *k->job->n_rows; i++)
+        if (strcmp(k->job->rows[i].name, name) == 0)
+            return &k->job->rows[i];
     return NULL;
 }
 
@@ -372,7 +338,7 @@ static bool is_about(const char *word, const stage *s, const char **rest)
         return false;
     *rest = word + n + 1;
     return (strlen(s->name) == n && strncmp(word, s->name, n) == 0) ||
-           (strlen(s->kind->name) == n && strncmp(word, s->kind->name, n) == 0);
+           (strlen(s->kind->job->name) == n && strncmp(word, s->kind->job->name, n) == 0);
 }
 
 /* Members of a stage that are not its kind's. */
@@ -418,8 +384,8 @@ static void set_string(stage *s, const char *option, const char *value)
 static void remove_defaults(const kind *k, json_t *v)
 {
     r1_opts o;
-    void *values = r1_mem_alloc(k->size);
-    r1_opts_init(&o, k->rows, *k->n_rows, values, k->size);
+    void *values = r1_mem_alloc(k->job->size);
+    r1_opts_init(&o, k->job->rows, *k->job->n_rows, values, k->job->size);
     json_t *plain = dump(&o);
     for (void *it = json_object_iter(plain); it; it = json_object_iter_next(plain, it)) {
         const char *name = json_object_iter_key(it);
@@ -451,7 +417,7 @@ static void describe(r1_pipeline *p, stage *s)
     const r1_opt *endpoint = find_row(s->kind, "endpoint"), *model = find_row(s->kind, "model");
     if (endpoint && *string_of(s, endpoint) && *string_of(s, model))
         json_object_set_new(v, "model", json_string(*string_of(s, model)));
-    json_object_set_new(v, "kind", json_string(s->kind->name));
+    json_object_set_new(v, "kind", json_string(s->kind->job->name));
     char *sorted = json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(9));
     r1_assert(sorted);
     s->recipe = r1_arena_strndup(&p->arena, sorted, strlen(sorted));
@@ -469,8 +435,9 @@ static r1_status read_stage(r1_pipeline *p, int at, json_t *own, const char *fil
         return r1_fail(err, R1_EARG, "%s is not an object", subject);
     R1_TRY(read_head(p, s, own, subject, err));
     snprintf(subject, sizeof subject, "%.300s: stage '%s'", file, s->name);
-    s->values = r1_arena_alloc(&p->arena, s->kind->size);
-    r1_opts_init(&s->opts, s->kind->rows, *s->kind->n_rows, s->values, s->kind->size);
+    s->values = r1_arena_alloc(&p->arena, s->kind->job->size);
+    r1_opts_init(&s->opts, s->kind->job->rows, *s->kind->job->n_rows, s->values,
+                 s->kind->job->size);
     R1_TRY(inherit(p, s, own, err));
     R1_TRY(r1_opts_json(&s->opts, own, subject, err));
     for (int i = 0; i < n; i++) {
@@ -481,8 +448,8 @@ static r1_status read_stage(r1_pipeline *p, int at, json_t *own, const char *fil
         R1_TRY(r1_opts_assign(&s->opts, rest, err));
         *usage = false;
     }
-    if (s->kind->rows == r1_grpo_rows)
-        R1_TRY(r1_presets_apply(&s->opts, ((const r1_grpo_options *)s->values)->preset, err));
+    if (s->kind->job->complete)
+        R1_TRY(s->kind->job->complete(&s->opts, err));
     s->dir = r1_arena_printf(&p->arena, "%s/%s", p->o.output, s->name);
     s->product = r1_arena_printf(&p->arena, "%s/%s", s->dir, s->kind->product);
     set_string(s, "name", r1_arena_printf(&p->arena, "%s/%s", p->o.name, s->name));
@@ -748,7 +715,7 @@ static r1_status save_manifest(const stage *s, const char *status, const char *d
                               json_pack("{s:s,s:s,s:s}", "word", s->inputs[i].word, "path",
                                         s->inputs[i].path, "digest", s->inputs[i].digest));
     json_t *v = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:I,s:f}", "name", s->name, "kind",
-                          s->kind->name, "status", status, "recipe", s->recipe, "product",
+                          s->kind->job->name, "status", status, "recipe", s->recipe, "product",
                           s->product, "digest", digest, "inputs", inputs, "run",
                           (json_int_t)run, "seconds", seconds);
     r1_assert(v);
@@ -779,7 +746,7 @@ static r1_status run_stage(stage *s, r1_store *store, const r1_listener *listene
     r1_buf config;
     r1_buf_init(&config, 0);
     r1_opts_dump(&s->opts, &config);
-    r1_status st = s->kind->run(s->values, config.data, store, &inner, resume, err);
+    r1_status st = s->kind->job->run(s->values, config.data, store, &inner, resume, err);
     r1_buf_release(&config);
     if (st != R1_OK)
         return r1_err_prefix(err, st, "stage '%s'", s->name);
@@ -880,7 +847,7 @@ static r1_status measure(r1_pipeline *p, const char *name, const char *label, co
     json_t *manifest = s ? load_manifest(s) : NULL;
     row.name = r1_mem_strdup(name);
     row.label = r1_mem_strdup(label);
-    row.kind = r1_mem_strdup(s ? s->kind->name : "base");
+    row.kind = r1_mem_strdup(s ? s->kind->job->name : "base");
     row.run = json_integer_value(json_object_get(manifest, "run"));
     row.seconds = json_number_value(json_object_get(manifest, "seconds"));
     json_decref(manifest);
@@ -941,7 +908,7 @@ static r1_status run_all(r1_pipeline *p, r1_store *store, const r1_pipeline_mode
         stage *s = &p->stages[i];
         R1_TRY(decide(p, i, mode, err));
         if (l->stage)
-            l->stage(l->ud, i, p->n, s->name, s->kind->name, s->state, s->detail);
+            l->stage(l->ud, i, p->n, s->name, s->kind->job->name, s->state, s->detail);
         if (mode->dry)
             continue;
         const bool runs = r1_pipeline_runs(s->state);
