@@ -190,19 +190,6 @@ static void print_series(const r1_report_series *s, int width)
     r1_buf_release(&spark);
 }
 
-static void series_json(r1_buf *b, const r1_report_series *s)
-{
-    double v;
-    r1_json_quote(b, s->name, strlen(s->name));
-    r1_buf_printf(b, ": {\"n\": %d, \"first\": ", s->n);
-    r1_json_number(b, s->values[0]);
-    r1_buf_puts(b, ", \"last\": ");
-    r1_json_number(b, s->values[s->n - 1]);
-    r1_buf_puts(b, ", \"best\": ");
-    r1_json_number(b, r1_report_best(s, &v) ? v : (double)NAN);
-    r1_buf_putc(b, '}');
-}
-
 static bool on_warning(void *ud, int64_t step, const char *name, const char *text)
 {
     (void)ud;
@@ -240,7 +227,9 @@ static r1_status show(r1_store *s, int64_t run, const options *v, r1_err *err)
         r1_buf_puts(&b, ", \"metrics\": {");
         for (int i = 0; i < m.n; i++) {
             r1_buf_puts(&b, i ? ",\n " : "\n ");
-            series_json(&b, &m.series[i]);
+            r1_json_quote(&b, m.series[i].name, strlen(m.series[i].name));
+            r1_buf_puts(&b, ": ");
+            r1_report_series_json(&m.series[i], &b);
         }
         r1_buf_puts(&b, "}, \"warnings\": [");
         warnings w = {.out = &b};

@@ -288,19 +288,11 @@ void r1_compare_json(const r1_compare *c, r1_buf *out)
         r1_buf_puts(out, ": [");
         for (int k = 0; k < c->n; k++) {
             const r1_report_series *s = r1_report_find(&c->run[k].metrics, c->metrics[i]);
-            double best;
             r1_buf_puts(out, k ? ", " : "");
-            if (!s || s->n == 0) {
+            if (s && s->n > 0)
+                r1_report_series_json(s, out);
+            else
                 r1_buf_puts(out, "null");
-                continue;
-            }
-            r1_buf_printf(out, "{\"n\": %d, \"first\": ", s->n);
-            r1_json_number(out, s->values[0]);
-            r1_buf_puts(out, ", \"last\": ");
-            r1_json_number(out, s->values[s->n - 1]);
-            r1_buf_puts(out, ", \"best\": ");
-            r1_json_number(out, r1_report_best(s, &best) ? best : (double)NAN);
-            r1_buf_putc(out, '}');
         }
         r1_buf_putc(out, ']');
     }

@@ -104,6 +104,18 @@ bool r1_report_best(const r1_report_series *s, double *out)
     return found;
 }
 
+void r1_report_series_json(const r1_report_series *s, r1_buf *out)
+{
+    double best;
+    r1_buf_printf(out, "{\"n\": %d, \"first\": ", s->n);
+    r1_json_number(out, s->values[0]);
+    r1_buf_puts(out, ", \"last\": ");
+    r1_json_number(out, s->values[s->n - 1]);
+    r1_buf_puts(out, ", \"best\": ");
+    r1_json_number(out, r1_report_best(s, &best) ? best : (double)NAN);
+    r1_buf_putc(out, '}');
+}
+
 /* ---- Axes -------------------------------------------------------------------------------- */
 
 typedef struct {
