@@ -17,14 +17,7 @@ static const char *const kl_places[] = {"loss", "reward", NULL};
 const r1_opt r1_grpo_rows[] = {
     R1_TRAIN_ROWS(r1_grpo_options, "grpo", "models/grpo", "100", "1e-6", "0.95", "0"),
     R1_LORA_ROWS(r1_grpo_options),
-    {"task", 0, R1_OPT_STR, AT(task), NULL, 0, 0, NULL, "NAME",
-     "Questions of a built-in task."},
-    {"difficulty", 0, R1_OPT_INT, AT(difficulty), "0", 0, 100, NULL, "N",
-     "Of the task's questions; 0 = the task's easiest."},
-    {"data", 0, R1_OPT_STR, AT(data), NULL, 0, 0, NULL, "FILE",
-     "JSON lines with \"prompt\", \"answer\" and \"verifier\"."},
-    {"template", 0, R1_OPT_ENUM, AT(prompt_template), "auto", 0, 0, r1_prompt_names, "NAME",
-     "Around questions: none, chat, r1-zero; auto = what a task in words needs."},
+    R1_QUESTION_ROWS(r1_grpo_options),
     {"rewards", 0, R1_OPT_JSON, AT(rewards), NULL, 0, 0, NULL, "LIST",
      "What is paid for, such as accuracy:1,format:0.2; a list of objects in a run file. There are "
      "accuracy, answered, format, language, overlong, length, repetition, command and "

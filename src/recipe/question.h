@@ -3,6 +3,7 @@
 #ifndef R1_QUESTION_H
 #define R1_QUESTION_H
 
+#include "base/opt.h"
 #include "recipe/data.h"
 #include "recipe/prompt.h"
 
@@ -14,6 +15,30 @@ typedef struct {
     uint64_t seed;       /* of the order of a task's questions */
     r1_prompt_kind prompt_template;
 } r1_questions;
+
+/* The rows of a run file that say which questions, for a struct T with the members task, difficulty,
+ * data and prompt_template. */
+#define R1_QUESTION_ROWS(T)                                                             \
+    {"task",     0,                                                                     \
+     R1_OPT_STR, offsetof(T, task),                                                     \
+     NULL,       0,                                                                     \
+     0,          NULL,                                                                  \
+     "NAME",     "Questions of a built-in task."},                                      \
+        {"difficulty", 0,                                                               \
+         R1_OPT_INT,   offsetof(T, difficulty),                                         \
+         "0",          0,                                                               \
+         100,          NULL,                                                            \
+         "N",          "Of the task's questions; 0 = the task's easiest."},             \
+        {"data",     0,                                                                 \
+         R1_OPT_STR, offsetof(T, data),                                                 \
+         NULL,       0,                                                                 \
+         0,          NULL,                                                              \
+         "FILE",     "JSON lines with \"prompt\", \"answer\" and \"verifier\"."},       \
+    {                                                                                   \
+        "template", 0, R1_OPT_ENUM, offsetof(T, prompt_template), "auto", 0, 0,         \
+            r1_prompt_names, "NAME",                                                    \
+            "Around questions: none, chat, r1-zero; auto = what a task in words needs." \
+    }
 
 /* How many there are without repetition, at most INT32_MAX. */
 int r1_question_count(const r1_questions *q);
