@@ -106,6 +106,18 @@ r1_status r1_os_read_file(const char *path, size_t max, char **data, size_t *len
     return status;
 }
 
+bool r1_os_poke(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool done = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    int code = errno;
+    close(fd);
+    errno = code;
+    return done;
+}
+
 /* ---- Writing a file ---------------------------------------------------------------------- */
 
 #define WRITE_BUFFER ((size_t)64 << 10)

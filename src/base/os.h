@@ -17,6 +17,8 @@ void r1_os_map_close(r1_os_map *m);
 
 /* The whole file as NUL-terminated bytes (r1_mem_free); more than max bytes is an error. */
 r1_status r1_os_read_file(const char *path, size_t max, char **data, size_t *len, r1_err *err);
+/* Write a text into a file of the kernel's, at once; the file must exist.  false: see errno. */
+bool r1_os_poke(const char *path, const char *text);
 
 /* Atomic replacement of a file: write to a temporary name beside it, then sync and rename.
  * The first failure (disk full) sticks and is reported by _commit, which removes the temporary

@@ -177,14 +177,7 @@ static bool write_proc(pid_t pid, const char *file, const char *text)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool done = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-    int code = errno;
-    close(fd);
-    errno = code;
-    return done;
+    return r1_os_poke(path, text);
 }
 
 /* Who the program is outside: nobody, or the ordinary user who calls. */

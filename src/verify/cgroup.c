@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/os.h"
+
 #define MEMORY_MORE  ((int64_t)16 << 20) /* the kernel's own for the box, and its files */
 #define REMOVE_TRIES 100 /* of 1 ms: a group is free a little after its processes */
 
@@ -19,14 +21,7 @@ static bool write_file(const char *dir, const char *name, const char *text)
 {
     char path[R1_CGROUP_PATH + 64];
     snprintf(path, sizeof path, "%s/%s", dir, name);
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool done = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-    int code = errno;
-    close(fd);
-    errno = code;
-    return done;
+    return r1_os_poke(path, text);
 }
 
 static bool read_file(const char *dir, const char *name, char *out, size_t size)

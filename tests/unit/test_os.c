@@ -1,4 +1,5 @@
 /* test_os.c: files and directories appear whole or not at all; the rest within bounds. */
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -87,6 +88,17 @@ static void test_map(void **state)
     assert_string_equal(err.msg, "none: cannot open: No such file or directory");
     assert_int_equal(r1_os_map_open(".", &map, &err), R1_EIO);
     assert_string_equal(err.msg, ".: not a regular file");
+}
+
+static void test_poke(void **state)
+{
+    (void)state;
+    write_file("f", "12345");
+    assert_true(r1_os_poke("f", "ab")); /* what is there stays behind it */
+    assert_content("f", "ab345");
+    assert_false(r1_os_poke("none", "ab"));
+    assert_int_equal(errno, ENOENT);
+    assert_int_equal(access("none", F_OK), -1);
 }
 
 static void test_read_file(void **state)
@@ -521,6 +533,7 @@ int main(void)
 #define IN_EMPTY_DIR(test) cmocka_unit_test_setup_teardown(test, enter, leave)
     const struct CMUnitTest tests[] = {
         IN_EMPTY_DIR(test_map),
+        IN_EMPTY_DIR(test_poke),
         IN_EMPTY_DIR(test_read_file),
         IN_EMPTY_DIR(test_file_replaces_on_commit),
         IN_EMPTY_DIR(test_file_abort),
