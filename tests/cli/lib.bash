@@ -26,6 +26,18 @@ expect_error() {
     [ "$(wc -l < "$TMP/out")" = 1 ] || fail "not one line: ${*:2}: $(head -c 600 "$TMP/out")"
 }
 
+# wait_for PID command...: until the command is true; 1 when the process has ended or never.
+wait_for() {
+    local pid=$1 i
+    shift
+    for ((i = 0; i < 1200; i++)); do
+        "$@" 2> /dev/null && return
+        kill -0 "$pid" 2> /dev/null || return 1
+        sleep 0.02
+    done
+    return 1
+}
+
 finish() {
     [ $failures = 0 ] && echo "all as expected"
     exit $((failures != 0))

@@ -56,10 +56,7 @@ ls "$TMP"/rl-killed.logs/*/events.out.tfevents.* > /dev/null || fail "no event f
 : > "$TMP/told"
 $grpo output="$TMP/two" steps=100000 --json > "$TMP/told" 2> "$TMP/error" < /dev/null &
 pid=$!
-for ((i = 0; i < 1200; i++)); do
-    grep -q '^{"step": 2,' "$TMP/told" && break
-    sleep 0.02
-done
+wait_for $pid grep -q '^{"step": 2,' "$TMP/told"
 kill -TERM $pid
 wait $pid
 code=$?
@@ -70,16 +67,9 @@ grep -q '^r1: interrupted after step [0-9]*; go on with --resume$' "$TMP/error" 
 
 $grpo output="$TMP/long" steps=100000 prompts=512 num_generations=64 > "$TMP/told" 2> "$TMP/error" < /dev/null &
 pid=$!
-wait_for() { # command that will be true
-    for ((i = 0; i < 1200; i++)); do
-        "$@" 2> /dev/null && return
-        sleep 0.02
-    done
-    fail "never: $*"
-}
-wait_for [ -d "$TMP/long.logs" ] # it listens before
+wait_for $pid [ -d "$TMP/long.logs" ] || fail "no logs" # it listens before
 kill -INT $pid
-wait_for grep -q 'finishing the step' "$TMP/error"
+wait_for $pid grep -q 'finishing the step' "$TMP/error" || fail "the first SIGINT was not seen"
 kill -INT $pid
 wait $pid
 code=$?

@@ -19,11 +19,7 @@ interrupt() {
     : > "$TMP/told" # the loop must not see what an earlier run told
     "$@" output="$output" --json > "$TMP/told" 2> "$TMP/error" < /dev/null &
     pid=$!
-    for ((i = 0; i < 1200; i++)); do
-        grep -q "^{\"step\": $step," "$TMP/told" && break
-        kill -0 $pid 2> /dev/null || break
-        sleep 0.02
-    done
+    wait_for $pid grep -q "^{\"step\": $step," "$TMP/told"
     kill -INT $pid
     wait $pid
     code=$?
@@ -50,10 +46,7 @@ same "$TMP/base" "$TMP/base-twice"
 (
     $pretrain output="$TMP/base-killed" threads=1 --json > "$TMP/told" 2> /dev/null &
     pid=$!
-    for ((i = 0; i < 1200; i++)); do
-        grep -q '^{"step": 50,' "$TMP/told" && break
-        sleep 0.02
-    done
+    wait_for $pid grep -q '^{"step": 50,' "$TMP/told"
     kill -KILL $pid
     wait $pid
 ) 2> /dev/null
