@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "bytes.h"
+#include "tiny_config.h"
 
 #include "base/rng.h"
 #include "engine/echo.h"
@@ -20,18 +21,7 @@ static r1_model *m;
 static int open_model(void **state)
 {
     (void)state;
-    const r1_config cfg = {.arch = "llama",
-                           .n_layers = 2,
-                           .d_model = 32,
-                           .n_heads = 4,
-                           .n_kv_heads = 2,
-                           .head_dim = 8,
-                           .d_ff = 64,
-                           .vocab = VOCAB,
-                           .context = LONG,
-                           .norm_eps = 1e-5f,
-                           .rope_theta = 10000,
-                           .tied = true};
+    const r1_config cfg = tiny_config(VOCAB, LONG);
     const r1_model_options o = {.threads = 1, .compute = R1_COMPUTE_F32, .trainable = true};
     r1_err err = {0};
     if (r1_model_create(&cfg, bytes_tokenizer(NULL), 0.3f, 5, &o, &m, &err) != R1_OK)

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "tiny_config.h"
+
 #include "base/os.h"
 #include "engine/engine.h"
 
@@ -64,18 +66,7 @@ static r1_tokenizer *tokenizer(void)
 
 static r1_model *model(int threads)
 {
-    const r1_config cfg = {.arch = "llama",
-                           .n_layers = 2,
-                           .d_model = 32,
-                           .n_heads = 4,
-                           .n_kv_heads = 2,
-                           .head_dim = 8,
-                           .d_ff = 64,
-                           .vocab = VOCAB,
-                           .context = CONTEXT,
-                           .norm_eps = 1e-5f,
-                           .rope_theta = 10000,
-                           .tied = true};
+    const r1_config cfg = tiny_config(VOCAB, CONTEXT);
     const r1_model_options o = {
         .threads = threads, .compute = R1_COMPUTE_F32, .trainable = true};
     r1_model *m;

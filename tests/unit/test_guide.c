@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "bytes.h"
+#include "tiny_config.h"
 
 #include "engine/engine.h"
 #include "engine/schema.h"
@@ -21,18 +22,8 @@ static r1_model *shared;
 static int open_all(void **state)
 {
     (void)state;
-    const r1_config cfg = {.arch = "llama",
-                           .n_layers = 1,
-                           .d_model = 32,
-                           .n_heads = 4,
-                           .n_kv_heads = 2,
-                           .head_dim = 8,
-                           .d_ff = 64,
-                           .vocab = BYTES_EOS + 24,
-                           .context = CONTEXT,
-                           .norm_eps = 1e-5f,
-                           .rope_theta = 10000,
-                           .tied = true};
+    r1_config cfg = tiny_config(BYTES_EOS + 24, CONTEXT);
+    cfg.n_layers = 1;
     const r1_model_options o = {.threads = 2, .compute = R1_COMPUTE_F32, .trainable = true};
     r1_err err = {0};
     if (r1_model_create(&cfg, bytes_tokenizer(NULL), 0.3f, 11, &o, &shared, &err) != R1_OK)

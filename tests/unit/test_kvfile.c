@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "bytes.h"
+#include "tiny_config.h"
 
 #include "base/os.h"
 #include "base/rng.h"
@@ -23,18 +24,7 @@ static char path[sizeof dir + 16];
 
 static r1_model *model(uint64_t seed)
 {
-    const r1_config cfg = {.arch = "llama",
-                           .n_layers = 2,
-                           .d_model = 32,
-                           .n_heads = 4,
-                           .n_kv_heads = 2,
-                           .head_dim = 8,
-                           .d_ff = 64,
-                           .vocab = BYTES_EOS + 24,
-                           .context = 256,
-                           .norm_eps = 1e-5f,
-                           .rope_theta = 10000,
-                           .tied = true};
+    const r1_config cfg = tiny_config(BYTES_EOS + 24, 256);
     const r1_model_options o = {.threads = 1, .compute = R1_COMPUTE_F32, .trainable = true};
     r1_model *m;
     r1_err err = {0};

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tiny_config.h"
+
 #include "base/os.h"
 #include "model/bpe.h"
 #include "model/model.h"
@@ -81,18 +83,7 @@ static inline r1_tokenizer *tiny_tokenizer(const char *dir, const char *chat_tem
 /* Make the directory, which must be new. */
 static inline void tiny_model(const char *dir, const char *chat_template, uint64_t seed)
 {
-    const r1_config cfg = {.arch = "llama",
-                           .n_layers = 2,
-                           .d_model = 32,
-                           .n_heads = 4,
-                           .n_kv_heads = 2,
-                           .head_dim = 8,
-                           .d_ff = 64,
-                           .vocab = TINY_VOCAB,
-                           .context = TINY_CONTEXT,
-                           .norm_eps = 1e-5f,
-                           .rope_theta = 10000,
-                           .tied = true};
+    const r1_config cfg = tiny_config(TINY_VOCAB, TINY_CONTEXT);
     const r1_model_options o = {.threads = 1, .compute = R1_COMPUTE_F32, .trainable = true};
     r1_model *m;
     r1_err err = {0};
