@@ -16,8 +16,8 @@ typedef struct {
     r1_prompt_kind prompt_template;
 } r1_questions;
 
-/* The rows of a run file that say which questions, for a struct T with the members task, difficulty,
- * data and prompt_template. */
+/* The rows of a run file that say which questions, for a struct T with the members task,
+ * difficulty, data and prompt_template. */
 #define R1_QUESTION_ROWS(T)                                                             \
     {"task",     0,                                                                     \
      R1_OPT_STR, offsetof(T, task),                                                     \

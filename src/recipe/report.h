@@ -28,8 +28,8 @@ const r1_report_series *r1_report_find(const r1_report_metrics *m, const char *n
 /* The best finite value of a metric that has a good direction (reward up, loss down);
  * false for one that has none. */
 bool r1_report_best(const r1_report_series *s, double *out);
-/* {"n", "first", "last", "best"}; best is null for a metric without a good direction.  The series has
- * values. */
+/* {"n", "first", "last", "best"}; best is null for a metric without a good direction.  The series
+ * has values. */
 void r1_report_series_json(const r1_report_series *s, r1_buf *out);
 
 /* ---- HTML -------------------------------------------------------------------------------- */
