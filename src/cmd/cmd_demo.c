@@ -100,25 +100,18 @@ static void on_stage(void *ud, r1_demo_stage stage)
     t->started = r1_os_seconds();
 }
 
-static double find(const r1_metric *m, int n, const char *name)
-{
-    for (int i = 0; i < n; i++)
-        if (!strcmp(m[i].name, name))
-            return m[i].value;
-    return (double)NAN;
-}
-
 static void on_step(void *ud, int step, int steps, const r1_metric *m, int n)
 {
     teller *t = ud;
-    double now = r1_os_seconds(), reward = find(m, n, "reward");
+    double now = r1_os_seconds(), reward = r1_store_metric(m, n, "reward");
     double left = (now - t->started) / step * (steps - step);
     if (isnan(reward)) { /* pre-training: a line every five seconds */
         if (now - t->last_line < 5 && step != steps)
             return;
         t->last_line = now;
         fprintf(t->out, "step %5d/%d  loss %.3f  %.0f tokens/s  %d:%02d left\n", step, steps,
-                find(m, n, "loss"), find(m, n, "tokens_per_s"), (int)left / 60, (int)left % 60);
+                r1_store_metric(m, n, "loss"), r1_store_metric(m, n, "tokens_per_s"),
+                (int)left / 60, (int)left % 60);
         fflush(t->out);
         return;
     }
@@ -126,9 +119,10 @@ static void on_step(void *ud, int step, int steps, const r1_metric *m, int n)
         t->out,
         "step %3d/%d  right %3.0f %%  length %3.0f  attempts %4.1f  checks %3.0f %%  goes back "
         "%3.0f %%  %d:%02d left\n",
-        step, steps, 100 * reward, find(m, n, "completions/mean_length"),
-        find(m, n, "emergence/attempts"), 100 * find(m, n, "emergence/checks"),
-        100 * find(m, n, "emergence/backtracks"), (int)left / 60, (int)left % 60);
+        step, steps, 100 * reward, r1_store_metric(m, n, "completions/mean_length"),
+        r1_store_metric(m, n, "emergence/attempts"),
+        100 * r1_store_metric(m, n, "emergence/checks"),
+        100 * r1_store_metric(m, n, "emergence/backtracks"), (int)left / 60, (int)left % 60);
     fflush(t->out);
 }
 

@@ -42,14 +42,6 @@ typedef struct {
     double last_line;
 } progress;
 
-static double find(const r1_metric *m, int n, const char *name)
-{
-    for (int i = 0; i < n; i++)
-        if (!strcmp(m[i].name, name))
-            return m[i].value;
-    return (double)NAN;
-}
-
 static void print_json(int step, const r1_metric *m, int n)
 {
     r1_buf b;
@@ -83,14 +75,14 @@ static void print_line(progress *p, int step, int steps, const r1_metric *m, int
 {
     double now = r1_os_seconds();
     bool last = step >= steps;
-    if (isnan(find(m, n, "reward")) && !last && step > 1 && now - p->last_line < 1)
+    if (isnan(r1_store_metric(m, n, "reward")) && !last && step > 1 && now - p->last_line < 1)
         return; /* quick steps: a line a second is enough */
     p->last_line = now;
     double eta = (now - p->started) / (step - p->first) * (steps - step);
     char line[400];
     int at = snprintf(line, sizeof line, "step %d/%d", step, steps);
     for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
-        double v = find(m, n, shown[i].metric);
+        double v = r1_store_metric(m, n, shown[i].metric);
         if (isnan(v) || at > 340)
             continue;
         char number[32];
@@ -110,7 +102,7 @@ static void on_step(void *ud, int step, int steps, const r1_metric *m, int n)
     progress *p = ud;
     if (p->first < 0) { /* the first step's own time counts */
         p->first = step - 1;
-        double seconds = find(m, n, "step_time");
+        double seconds = r1_store_metric(m, n, "step_time");
         p->started = r1_os_seconds() - (isnan(seconds) ? 0 : seconds);
     }
     if (p->json)

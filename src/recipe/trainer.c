@@ -549,21 +549,20 @@ static const struct {
 static r1_status keep_best(r1_run *run, const r1_trainer *t, const r1_metric *m, int n,
                            r1_err *err)
 {
-    for (size_t k = 0; k < sizeof scores / sizeof *scores; k++)
-        for (int i = 0; i < n; i++) {
-            if (strcmp(m[i].name, scores[k].name) != 0 || isnan(m[i].value))
-                continue;
-            double v = m[i].value;
-            if (!isnan(run->best) && (scores[k].more ? v <= run->best : v >= run->best))
-                return R1_OK;
-            char path[4200];
-            snprintf(path, sizeof path, "%.*s.best",
-                     (int)(strlen(run->checkpoint) - strlen(".checkpoint")), run->checkpoint);
-            R1_TRY(r1_trainer_write_model(run, t->m, path, err));
-            run->best = v;
-            run->best_step = t->step;
+    for (size_t k = 0; k < sizeof scores / sizeof *scores; k++) {
+        const double v = r1_store_metric(m, n, scores[k].name);
+        if (isnan(v))
+            continue;
+        if (!isnan(run->best) && (scores[k].more ? v <= run->best : v >= run->best))
             return R1_OK;
-        }
+        char path[4200];
+        snprintf(path, sizeof path, "%.*s.best",
+                 (int)(strlen(run->checkpoint) - strlen(".checkpoint")), run->checkpoint);
+        R1_TRY(r1_trainer_write_model(run, t->m, path, err));
+        run->best = v;
+        run->best_step = t->step;
+        return R1_OK;
+    }
     return R1_OK;
 }
 

@@ -90,10 +90,7 @@ static bool look(r1_watch *w, int i, const r1_metric *m, int n, double *value)
     bool all = true;
     for (int k = 0; k < R1_WATCH_CONDITIONS; k++) {
         const condition *c = &rules[i].when[k];
-        double v = (double)NAN;
-        for (int j = 0; j < n && c->metric; j++)
-            if (!strcmp(m[j].name, c->metric))
-                v = m[j].value;
+        const double v = c->metric ? r1_store_metric(m, n, c->metric) : (double)NAN;
         double *first = &w->rule[i].first[k];
         int *seen = &w->rule[i].seen[k];
         all = all && (!c->metric || !isnan(v)) && holds(c, v, *first, *seen);

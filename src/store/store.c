@@ -172,6 +172,14 @@ struct r1_store {
     sqlite3_stmt *statements[N_STATEMENTS];
 };
 
+double r1_store_metric(const r1_metric *m, int n, const char *name)
+{
+    for (int i = 0; i < n; i++)
+        if (!strcmp(m[i].name, name))
+            return m[i].value;
+    return (double)NAN;
+}
+
 /* ---- SQLite's failures and values -------------------------------------------------------- */
 
 static bool no_room(int code)

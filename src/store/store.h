@@ -36,6 +36,9 @@ typedef struct {
     const char *name; /* TRL's names: "reward", "completions/mean_length", ... */
     double value;
 } r1_metric;
+
+/* The value of the metric of that name among m[n], NaN when there is none. */
+double r1_store_metric(const r1_metric *m, int n, const char *name);
 typedef struct {
     int prompt; /* index in the step */
     int sample; /* index in the group */

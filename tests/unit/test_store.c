@@ -114,6 +114,15 @@ static void samples_are(fixture *f, int64_t run, int64_t step, const char *wante
     r1_buf_release(&b);
 }
 
+static void test_metric(void **state)
+{
+    (void)state;
+    const r1_metric m[] = {{"loss", 2}, {"reward", 0.5}};
+    assert_true(r1_store_metric(m, 2, "reward") == 0.5);
+    assert_true(isnan(r1_store_metric(m, 1, "reward")));
+    assert_true(isnan(r1_store_metric(NULL, 0, "loss")));
+}
+
 static void test_runs(void **state)
 {
     fixture *f = *state;
@@ -542,6 +551,7 @@ static void test_old_version(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_metric),
         cmocka_unit_test_setup_teardown(test_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_steps, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resume, setup, teardown),
