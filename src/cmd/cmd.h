@@ -13,6 +13,8 @@
 #ifndef R1_CMD_H
 #define R1_CMD_H
 
+#include <stdio.h>
+
 #include "base/opt.h"
 
 typedef struct {
@@ -27,6 +29,12 @@ typedef struct {
 int r1_cmd_fail(const r1_err *err);
 /* The same and a hint at the command's --help (command NULL: the program's); returns 2. */
 int r1_cmd_usage(const r1_err *err, const char *command);
+
+/* Print foreign text without what could move the cursor or change the terminal: such a character
+ * becomes '?'.  lines: line breaks and tabs stay. */
+void r1_cmd_clean(FILE *out, const char *s, size_t n, bool lines);
+/* The same as a column on stdout: filled up with spaces to `width` characters; cut: and no more. */
+void r1_cmd_column(const char *s, int width, bool cut);
 
 /* Parse a command's words into o and words[].  Returns whether to go on; when not (--help was
  * printed, or the usage is wrong), *code is the exit code and o has been released. */

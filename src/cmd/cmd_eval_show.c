@@ -17,16 +17,6 @@ typedef r1_cmd_eval_options options;
 
 enum { RESAMPLES = 10000, MAX_IDS = 64 };
 
-/* Print a stored string without what would move the cursor; newlines may stay. */
-static void print_clean(const char *s, size_t n, bool newlines)
-{
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)s[i];
-        bool keep = c >= 0x20 ? c != 0x7F : newlines && (c == '\n' || c == '\t');
-        putchar(keep ? c : '?');
-    }
-}
-
 static bool parse_id(const char *text, int64_t *id)
 {
     size_t n = strlen(text);
@@ -85,7 +75,7 @@ static bool on_listed(void *ud, const r1_store_eval *e)
                  (int64_t)e->problems * e->samples);
         printf("%5" PRId64 "  %-16.16s %-12.12s %14s %8s  %-16s  ", e->id, e->bench, e->status,
                samples, share, began);
-        print_clean(e->model, strlen(e->model), false);
+        r1_cmd_clean(stdout, e->model, strlen(e->model), false);
         printf("\n");
     }
     l->n++;
@@ -114,10 +104,10 @@ static bool on_transcript(void *ud, const r1_store_answer *a)
            a->finish, a->tokens);
     if (a->answer[0]) {
         printf(", answer ");
-        print_clean(a->answer, strlen(a->answer), false);
+        r1_cmd_clean(stdout, a->answer, strlen(a->answer), false);
     }
     printf("\n");
-    print_clean(a->completion, a->completion_len, true);
+    r1_cmd_clean(stdout, a->completion, a->completion_len, true);
     printf("\n");
     return true;
 }
@@ -134,13 +124,13 @@ static bool on_question(void *ud, const r1_store_problem *p)
         return true;
     s->found = true;
     printf("problem %d, ", p->problem);
-    print_clean(p->name, strlen(p->name), false);
+    r1_cmd_clean(stdout, p->name, strlen(p->name), false);
     printf("\n");
-    print_clean(p->prompt, strlen(p->prompt), true);
+    r1_cmd_clean(stdout, p->prompt, strlen(p->prompt), true);
     printf("\n");
     if (p->spec && strlen(p->spec) < 200) {
         printf("reference: ");
-        print_clean(p->spec, strlen(p->spec), false);
+        r1_cmd_clean(stdout, p->spec, strlen(p->spec), false);
         printf("\n");
     }
     return false;
@@ -175,7 +165,7 @@ static r1_status show(r1_store *s, const options *v, const int64_t *ids, int n, 
         status = r1_cmd_eval_print(v, &score, err);
         if (status == R1_OK && score.note) {
             printf("  note: ");
-            print_clean(score.note, strlen(score.note), false);
+            r1_cmd_clean(stdout, score.note, strlen(score.note), false);
             printf("\n");
         }
     }

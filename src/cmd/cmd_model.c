@@ -5,6 +5,7 @@
 
 #include "base/os.h"
 #include "cmd/cmd_infer.h"
+#include "model/lora.h"
 #include "model/safetensors.h"
 
 enum {
@@ -34,6 +35,7 @@ static const r1_opt rows[] = {
 typedef struct {
     char path[PATH_SIZE];
     const char *format;
+    bool adapter;     /* PEFT's, for another model: `m` is its base with it */
     json_t *metadata; /* object, in the file's order */
     json_t *tensors;  /* array of {"name","shape","dtype"} */
     int64_t bytes;    /* of all tensors; those of unknown types are not counted */
@@ -157,15 +159,19 @@ static r1_status find_gguf(findings *f, r1_err *err)
 
 static r1_status find_dir(findings *f, r1_err *err)
 {
-    char path[PATH_SIZE + 16];
+    char path[PATH_SIZE + 32];
     r1_safetensors *s;
-    f->format = "Hugging Face";
-    snprintf(path, sizeof path, "%s/config.json", f->path);
+    f->adapter = r1_lora_is(f->path);
+    f->format = f->adapter ? "LoRA adapter" : "Hugging Face";
+    snprintf(path, sizeof path, "%s/%s", f->path,
+             f->adapter ? "adapter_config.json" : "config.json");
     json_t *config;
     R1_TRY(r1_json_load(path, (size_t)1 << 24, &config, err));
     json_object_update(f->metadata, config);
     json_decref(config);
-    R1_TRY(r1_safetensors_open(f->path, &s, err));
+    snprintf(path, sizeof path, "%s%s", f->path,
+             f->adapter ? "/adapter_model.safetensors" : "");
+    R1_TRY(r1_safetensors_open(path, &s, err));
     for (size_t i = 0; i < r1_safetensors_count(s); i++) {
         const r1_safetensors_entry *e = r1_safetensors_at(s, i);
         add_tensor(f, e->name, strlen(e->name), &e->t, r1_tensor_traits(e->t.dtype)->name,
@@ -175,12 +181,13 @@ static r1_status find_dir(findings *f, r1_err *err)
     return R1_OK;
 }
 
-/* A file that is well formed but not for this program is still shown. */
+/* A file that is well formed but not for this program is still shown; an adapter without its base
+ * is, too. */
 static r1_status find_all(findings *f, r1_err *err)
 {
     R1_TRY(r1_os_is_dir(f->path) ? find_dir(f, err) : find_gguf(f, err));
     r1_status status = r1_model_open(f->path, 0, R1_COMPUTE_AUTO, &f->m, &f->why);
-    if (status == R1_OK || status == R1_EUNSUPPORTED)
+    if (status == R1_OK || status == R1_EUNSUPPORTED || f->adapter)
         return R1_OK;
     *err = f->why;
     return status;
@@ -214,7 +221,8 @@ static void print_json(const findings *f, int ctx)
     json_object_set_new(o, "weight_bytes", json_integer(f->bytes));
     if (f->m) {
         const r1_tokenizer *t = f->m->tok;
-        json_object_set_new(o, "parameters", json_integer(r1_model_count(f->m)));
+        json_object_set_new(o, "parameters",
+                            json_integer(f->adapter ? f->count : r1_model_count(f->m)));
         json_object_set_new(o, "config", config_json(&f->m->cfg));
         json_object_set_new(o, "tokenizer", tokenizer_json(t));
         json_object_set_new(o, "chat_template", json_boolean(r1_tokenizer_chat_template(t)));
@@ -260,17 +268,6 @@ static void print_value(const json_t *v)
     r1_buf_release(&b);
 }
 
-static void print_name(const char *s, int width)
-{
-    int n = 0;
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        putchar(c < 0x20 || c == 0x7F ? '?' : c);
-        n += (c & 0xC0) != 0x80;
-    }
-    printf("%*s", n < width ? width - n : 0, "");
-}
-
 /* 134,515,008 */
 static void print_count(int64_t n)
 {
@@ -309,27 +306,42 @@ static void print_model(const findings *f, int ctx)
            (double)f->bytes / (1 << 20), (double)r1_kv_bytes(m, ctx) / (1 << 20), ctx);
 }
 
+/* Of what is no model that runs here. */
+static void print_weights(const findings *f)
+{
+    if (f->adapter) {
+        const char *base =
+            json_string_value(json_object_get(f->metadata, "base_model_name_or_path"));
+        printf("base         ");
+        r1_cmd_column(base ? base : "not named", 0, false);
+        putchar('\n');
+    }
+    if (!f->m) {
+        printf("cannot be run here: ");
+        r1_cmd_column(f->why.msg, 0, false);
+        putchar('\n');
+    }
+    printf("parameters   ");
+    print_count(f->count);
+    printf("\nmemory       %.1f MiB of weights", (double)f->bytes / (1 << 20));
+    printf(f->n_unknown ? " and %d tensors of types unknown here\n" : "\n", f->n_unknown);
+}
+
 static void print_text(const findings *f, int ctx)
 {
-    print_name(f->path, 0);
+    r1_cmd_column(f->path, 0, false);
     printf(": %s%s%s\n", f->format, f->m ? ", " : "", f->m ? f->m->cfg.arch : "");
-    if (f->m) {
+    if (f->m && !f->adapter)
         print_model(f, ctx);
-    } else {
-        printf("cannot be run here: ");
-        print_name(f->why.msg, 0);
-        printf("\nparameters   ");
-        print_count(f->count);
-        printf("\nmemory       %.1f MiB of weights", (double)f->bytes / (1 << 20));
-        printf(f->n_unknown ? " and %d tensors of types unknown here\n" : "\n", f->n_unknown);
-    }
+    else
+        print_weights(f);
     const char *key;
     json_t *v;
     printf("\nmetadata\n");
     json_object_foreach(f->metadata, key, v)
     {
         printf("  ");
-        print_name(key, 40);
+        r1_cmd_column(key, 40, false);
         printf(" ");
         print_value(v);
     }
@@ -338,7 +350,7 @@ static void print_text(const findings *f, int ctx)
         v = json_array_get(f->tensors, i);
         const json_t *shape = json_object_get(v, "shape");
         printf("  ");
-        print_name(json_string_value(json_object_get(v, "name")), 48);
+        r1_cmd_column(json_string_value(json_object_get(v, "name")), 48, false);
         printf(" %-6s", json_string_value(json_object_get(v, "dtype")));
         for (size_t k = 0; k < json_array_size(shape); k++)
             printf("%s%" JSON_INTEGER_FORMAT, k ? " x " : " ",

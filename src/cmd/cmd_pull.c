@@ -37,13 +37,6 @@ static void time_text(char *out, size_t size, double seconds)
         snprintf(out, size, "%ld:%02ld", s / 60, s % 60);
 }
 
-/* Names come from elsewhere: nothing in them may move the cursor. */
-static void put_clean(FILE *out, const char *s)
-{
-    for (; *s; s++)
-        putc((unsigned char)*s < 0x20 || *s == 0x7F ? '?' : *s, out);
-}
-
 /* ---- Progress ---------------------------------------------------------------------------- */
 
 typedef struct {
@@ -85,7 +78,7 @@ static bool on_progress(void *ud, const r1_fetch_progress *p)
         n = columns > 0 ? (int)r1_json_utf8_prefix(line, (size_t)columns) : 0;
     line[n] = 0;
     fputc('\r', stderr);
-    put_clean(stderr, line);
+    r1_cmd_clean(stderr, line, strlen(line), false);
     fprintf(stderr, "%*s", v->width > n ? v->width - n : 0, "");
     v->width = n > v->width ? n : v->width;
     fflush(stderr);
@@ -185,7 +178,7 @@ bool r1_cmd_offer_pull(const char *word)
         !r1_os_is_terminal(STDERR_FILENO))
         return true; /* who opens it tells that it is missing */
     fprintf(stderr, "The model ");
-    put_clean(stderr, word);
+    r1_cmd_clean(stderr, word, strlen(word), false);
     fprintf(stderr, " is not in the cache.\n");
     if (pull_word(word, 0, true, path, &err) == R1_OK)
         return true;
@@ -232,7 +225,7 @@ static bool on_entry(void *ud, const r1_cache_entry *e)
     if (e->changed > 0 && localtime_r(&t, &tm))
         strftime(when, sizeof when, "%Y-%m-%d %H:%M", &tm);
     printf("%10s  %16s  ", size, when);
-    put_clean(stdout, e->name);
+    r1_cmd_clean(stdout, e->name, strlen(e->name), false);
     putchar('\n');
     return true;
 }
@@ -287,7 +280,7 @@ static bool on_removal(void *ud, const r1_cache_entry *e)
     r->removed += r->status == R1_OK;
     if (r->status == R1_OK) {
         printf("removed ");
-        put_clean(stdout, e->name);
+        r1_cmd_clean(stdout, e->name, strlen(e->name), false);
         putchar('\n');
     }
     return r->status == R1_OK;

@@ -67,19 +67,6 @@ static void number_text(char *out, size_t size, double v)
     snprintf(out, size, isfinite(v) ? "%.5g" : "-", v);
 }
 
-/* Print a run's strings without what would move the cursor. */
-static void print_clean(const char *s, int width)
-{
-    int n = 0;
-    for (; *s && (width == 0 || n < width); s++) {
-        unsigned char c = (unsigned char)*s;
-        putchar(c < 0x20 || c == 0x7F ? '?' : c);
-        n += (c & 0xC0) != 0x80;
-    }
-    for (; n < width; n++)
-        putchar(' ');
-}
-
 static void run_json(r1_buf *b, const r1_store_run *run)
 {
     r1_buf_printf(b, "{\"id\": %" PRId64 ", \"kind\": ", run->id);
@@ -119,11 +106,11 @@ static bool on_listed(void *ud, const r1_store_run *run)
         printf("%5s  %-8s  %-28s  %-11s  %8s  %s\n", "id", "kind", "name", "status", "steps",
                "begun");
     printf("%5" PRId64 "  ", run->id);
-    print_clean(run->kind, 8);
+    r1_cmd_column(run->kind, 8, true);
     printf("  ");
-    print_clean(run->name, 28);
+    r1_cmd_column(run->name, 28, true);
     printf("  ");
-    print_clean(run->status, 11);
+    r1_cmd_column(run->status, 11, true);
     printf("  %8" PRId64 "  %s\n", run->steps, began);
     return true;
 }
@@ -168,7 +155,7 @@ static bool on_shown(void *ud, const r1_store_run *run)
     time_text(began, sizeof began, run->started);
     time_text(ended, sizeof ended, run->ended);
     printf("run %" PRId64 ": ", run->id);
-    print_clean(run->name, 0);
+    r1_cmd_column(run->name, 0, false);
     printf(" (%s), %s, %" PRId64 " steps, begun %s, ended %s\n", run->kind, run->status,
            run->steps, began, ended);
     return false;
@@ -185,7 +172,7 @@ static void print_series(const r1_report_series *s, int width)
     number_text(last, sizeof last, s->values[s->n - 1]);
     if (r1_report_best(s, &v))
         number_text(best, sizeof best, v);
-    print_clean(s->name, width);
+    r1_cmd_column(s->name, width, true);
     printf("  %11s  %11s  %11s  %s\n", first, last, best, spark.data);
     r1_buf_release(&spark);
 }
@@ -194,7 +181,7 @@ static bool on_warning(void *ud, int64_t step, const char *name, const char *tex
 {
     (void)ud;
     printf("warning %s: step %" PRId64 ": ", name, step);
-    print_clean(text, 0);
+    r1_cmd_column(text, 0, false);
     putchar('\n');
     return true;
 }
@@ -284,7 +271,7 @@ static void print_text(const char *label, const char *text)
         size_t n = strcspn(text, "\n");
         char *line = r1_mem_strndup(text, n);
         printf("    ");
-        print_clean(line, 0);
+        r1_cmd_column(line, 0, false);
         putchar('\n');
         r1_mem_free(line);
         text += n + (text[n] == '\n');

@@ -122,6 +122,33 @@ bool r1_cmd_options(const char *command, r1_opts *o, int argc, char **argv, cons
     return true;
 }
 
+/* ---- Foreign text --------------------------------------------------------------------------- */
+
+void r1_cmd_clean(FILE *out, const char *s, size_t n, bool lines)
+{
+    for (size_t i = 0; i < n; i++) {
+        const unsigned char c = (unsigned char)s[i];
+        const bool c1 = c == 0xC2 && i + 1 < n && ((unsigned char)s[i + 1] & 0xE0) == 0x80;
+        const bool kept = c >= 0x20 ? c != 0x7F && !c1 : lines && (c == '\n' || c == '\t');
+        putc(kept ? c : '?', out);
+        i += c1;
+    }
+}
+
+void r1_cmd_column(const char *s, int width, bool cut)
+{
+    size_t n = 0;
+    int columns = 0;
+    for (; s[n]; n++) {
+        const bool begins = ((unsigned char)s[n] & 0xC0) != 0x80;
+        if (begins && cut && columns == width)
+            break;
+        columns += begins;
+    }
+    r1_cmd_clean(stdout, s, n, false);
+    printf("%*s", columns < width ? width - columns : 0, "");
+}
+
 /* ---- help, version ----------------------------------------------------------------------- */
 
 static int unknown_command(const char *name)

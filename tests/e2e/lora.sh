@@ -30,6 +30,16 @@ cmp -s "$TMP/of-base" "$TMP/of-adapter" && fail "the adapter changes nothing"
 expect 0 'logprobs' "$R1" logprob $base --lora "$TMP/a" --ids $ids --json --compute f32
 cmp "$TMP/out" "$TMP/of-adapter" || fail "--lora differs from the directory"
 
+# What it is, with its base and without.
+expect 0 'LoRA adapter, llama' "$R1" inspect "$TMP/a"
+expect 0 "^base +.*$base\$" "$R1" inspect "$TMP/a"
+expect 0 'lora_A.weight +F32 ' "$R1" inspect "$TMP/a"
+expect 0 '"runnable": true.*"lora_alpha": 8' "$R1" inspect "$TMP/a" --json
+cp -r "$TMP/a" "$TMP/lost"
+sed -i 's|"base_model_name_or_path": "[^"]*"|"base_model_name_or_path": "gone"|' \
+    "$TMP/lost/adapter_config.json"
+expect 0 "cannot be run here: .*base model 'gone' is not here" "$R1" inspect "$TMP/lost"
+
 # Merged, the numbers are the same to rounding.
 near() { # FILE FILE
     "$PYTHON" -c 'import json, sys
