@@ -17,6 +17,17 @@
 
 /* ---- Names in the cache ------------------------------------------------------------------ */
 
+bool r1_model_checkpoint(const char *name, int64_t *step)
+{
+    enum { MARK = 5, DIGITS = 18 };
+    const size_t digits = strncmp(name, "step-", MARK) ? 0 : strspn(name + MARK, "0123456789");
+    if (digits == 0 || digits > DIGITS || name[MARK + digits])
+        return false;
+    if (step)
+        *step = strtoll(name + MARK, NULL, 10);
+    return true;
+}
+
 /* The model of the latest checkpoint in a directory of checkpoints. */
 static bool find_checkpoint(const char *dir, char *path, size_t size)
 {
@@ -27,8 +38,7 @@ static bool find_checkpoint(const char *dir, char *path, size_t size)
         return false;
     while (n > 0) {
         char *name = names[--n];
-        if (!found && strncmp(name, "step-", 5) == 0 &&
-            strspn(name + 5, "0123456789") == strlen(name + 5)) {
+        if (!found && r1_model_checkpoint(name, NULL)) {
             int len = snprintf(path, size, "%s/%s/model", dir, name);
             found = len >= 0 && (size_t)len < size && r1_os_is_dir(path);
         }

@@ -96,6 +96,10 @@ struct r1_model {
     struct r1_model_files *files; /* maps and buffers that the tensors point into */
 };
 
+/* Is this the name of a checkpoint's directory, step-00000012?  Then step (or NULL) gets its
+ * number. */
+bool r1_model_checkpoint(const char *name, int64_t *step);
+
 /* A MODEL word of the command line to a path: an existing path as it is (a directory without a
  * config.json that has a folder "model" or a "model.gguf", such as a checkpoint, stands for that),
  * else a name in the cache (cache.h), else an error that lists what there is. */

@@ -3,9 +3,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/os.h"
+#include "model/model.h"
 
 typedef struct {
     int64_t run, step;
@@ -29,11 +29,10 @@ static bool read_place(const char *dir, const char *name, place *p)
 {
     char state[4300];
     json_t *v;
-    if (strncmp(name, "step-", 5) != 0 || strspn(name + 5, "0123456789") != strlen(name + 5))
+    if (!r1_model_checkpoint(name, &p->step))
         return false;
     snprintf(p->path, sizeof p->path, "%s/%s", dir, name);
     snprintf(state, sizeof state, "%s/state.json", p->path);
-    p->step = strtoll(name + 5, NULL, 10);
     p->run = -1; /* what cannot be read is the last choice; who chooses it is told why */
     if (!r1_os_exists(state))
         return false;

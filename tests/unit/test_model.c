@@ -895,6 +895,25 @@ static void refresh(void **state)
 
 /* ---- Names ------------------------------------------------------------------------------- */
 
+static void checkpoints_are_known_by_name(void **state)
+{
+    (void)state;
+    static const char *const others[] = {"step-",
+                                         "step",
+                                         "step-12x",
+                                         "step-00000012.tmp-1",
+                                         "step--1",
+                                         "best",
+                                         "step-1234567890123456789"};
+    int64_t step = 0;
+    assert_true(r1_model_checkpoint("step-00000012", &step));
+    assert_int_equal(step, 12);
+    assert_true(r1_model_checkpoint("step-123456789", NULL));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_false(r1_model_checkpoint(others[i], &step));
+    assert_int_equal(step, 12);
+}
+
 static void resolve(void **state)
 {
     (void)state;
@@ -948,6 +967,7 @@ int main(void)
         cmocka_unit_test(create_is_normal),
         cmocka_unit_test(create_refuses),
         cmocka_unit_test(refresh),
+        cmocka_unit_test(checkpoints_are_known_by_name),
         cmocka_unit_test(resolve),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
