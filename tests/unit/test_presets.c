@@ -51,7 +51,9 @@ static void test_paper(void **state)
     assert_int_equal(v.train.schedule, R1_SCHEDULE_CONSTANT);
     r1_opts_release(&o);
     apply("preset=paper-stage2", NULL);
-    assert_true(near(v.temperature, 0.7));
+    assert_true(near(v.temperature, 0.7) && near(v.beta, 1e-3) && v.epsilon == 10);
+    assert_int_equal(v.train.steps, 1700);
+    assert_int_equal(v.later_step, 0);
     r1_opts_release(&o);
 }
 
