@@ -1,7 +1,10 @@
 /* journal.c: metrics.jsonl and event files, appended to line by line; see journal.h. */
 #include "recipe/journal.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/os.h"
 #include "recipe/events.h"
@@ -76,6 +79,28 @@ r1_status r1_journal_open(r1_journal *j, const char *dir, int64_t resumed, r1_er
     if (s != R1_OK)
         *j = (r1_journal){0};
     return s;
+}
+
+/* The directory that a path is in: path is cut there. */
+static void cut_last(char *path)
+{
+    char *slash = strrchr(path, '/');
+    if (slash)
+        *slash = 0;
+}
+
+void r1_journal_close(r1_journal *j)
+{
+    struct stat st;
+    if (j->metrics[0] && stat(j->metrics, &st) == 0 && st.st_size == 0) {
+        (void)remove(j->metrics);
+        (void)remove(j->events);
+        cut_last(j->metrics);
+        (void)rmdir(j->metrics);
+        cut_last(j->metrics);
+        (void)rmdir(j->metrics);
+    }
+    *j = (r1_journal){0};
 }
 
 r1_status r1_journal_step(const r1_journal *j, int64_t step, const r1_metric *m, int n,

@@ -13,6 +13,9 @@ typedef struct {
  * goes on behind step `resumed` (-1: begins): later lines are removed.  A journal that could not be
  * opened is closed. */
 r1_status r1_journal_open(r1_journal *j, const char *dir, int64_t resumed, r1_err *err);
+/* The run has ended.  Where nothing was written to metrics.jsonl no files stay, nor the directory,
+ * nor the one that it is in if that is empty then. */
+void r1_journal_close(r1_journal *j);
 /* Append a step to both files, or nothing.  R1_EFULL: no room; try again. */
 r1_status r1_journal_step(const r1_journal *j, int64_t step, const r1_metric *m, int n,
                           r1_err *err);

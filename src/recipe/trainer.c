@@ -603,6 +603,7 @@ r1_status r1_trainer_end(r1_run *run, r1_model *m, r1_status status, r1_err *err
                                                 : "failed";
     r1_status s = r1_store_end(run->store, run->id, text, status == R1_OK ? NULL : e->msg,
                                status == R1_OK ? e : NULL);
+    r1_journal_close(&run->journal);
     json_decref(run->resumed);
     run->resumed = NULL;
     return status == R1_OK ? s : status;

@@ -92,10 +92,8 @@ sed 's/"num_hidden_layers": [0-9]*/"num_hidden_layers": 200/' $config > "$TMP/la
 echo old > "$TMP/d/keep.gguf"
 "$R1" create "$TMP/large.json" "$TMP/d/keep.gguf" --type F32 > "$TMP/out" 2>&1 &
 pid=$!
-for _ in $(seq 200); do
-    [ "$(ls "$TMP/d" | wc -l)" -gt 2 ] && break
-    sleep 0.05
-done
+begun() { [ "$(ls "$TMP/d" | wc -l)" -gt 2 ]; }
+wait_for $pid begun
 kill -INT $pid
 wait $pid
 [ $? = 1 ] && grep -q 'interrupted' "$TMP/out" || fail "an interrupt: $(head -c 300 "$TMP/out")"

@@ -58,10 +58,8 @@ cat > "$TMP/sleep.jsonl" <<'EOF'
 EOF
 "$R1" judge "$TMP/sleep.jsonl" > "$TMP/out" 2>&1 &
 pid=$!
-for _ in $(seq 200); do
-    pgrep -P $pid > /dev/null 2>&1 && break
-    sleep 0.05
-done
+has_child() { pgrep -P $pid > /dev/null; }
+wait_for $pid has_child
 kill -INT $pid
 wait $pid
 [ $? = 1 ] || fail "interrupted: not exit code 1"

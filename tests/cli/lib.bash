@@ -30,7 +30,7 @@ expect_error() {
 wait_for() {
     local pid=$1 i
     shift
-    for ((i = 0; i < 1200; i++)); do
+    for ((i = 0; i < 3000; i++)); do
         "$@" 2> /dev/null && return
         kill -0 "$pid" 2> /dev/null || return 1
         sleep 0.02

@@ -100,7 +100,7 @@ small 1 "stage 'zero'" --only zero
 rm -r "$TMP/out1"
 "$R1" pipeline "$TMP/small.json" output="$TMP/out1" zero.steps=3000 > "$TMP/log" 2>&1 &
 pid=$!
-until grep -q 'step 1/3000' "$TMP/log" || ! kill -0 $pid 2> /dev/null; do sleep 0.05; done
+wait_for $pid grep -q 'step 1/3000' "$TMP/log"
 kill -INT $pid
 wait $pid
 [ $? = 1 ] && grep -q "stage 'zero': interrupted after step" "$TMP/log" || fail "not interrupted: $(tail -3 "$TMP/log")"

@@ -12,7 +12,8 @@ echo '{"task": "modsum", "steps": 3' > "$TMP/a.json"
 expect_error "a.json" $run "$TMP/a.json"
 echo '{"task": "modsun"}' > "$TMP/a.json"
 expect_error "modsun.*modsum" $run "$TMP/a.json"
-expect 1 'no-such-dir' "$R1" grpo recipes/modsum-grpo.json model=no-such-dir
+expect 1 'no-such-dir' "$R1" grpo recipes/modsum-grpo.json model=no-such-dir \
+    output="$TMP/m"
 expect 2 'stepz' $run recipes/modsum-base.json stepz=3
 expect 2 'steps' $run recipes/modsum-base.json steps=x
 expect 1 '' $run recipes/modsum-base.json steps=1 output=/dev/null/x

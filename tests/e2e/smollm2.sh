@@ -61,10 +61,7 @@ grep -q Paris "$TMP/out" || fail "standard input: $(head -c 300 "$TMP/out")"
 # Ctrl-C in the middle of an answer: the text so far is there, and the end is told.
 "$R1" run "$model" -p "1, 2, 3, 4, 5, 6," --raw --greedy -n 8000 -t 1 > "$TMP/long" 2> "$TMP/told" &
 pid=$!
-for ((i = 0; i < 600; i++)); do
-    [ -s "$TMP/long" ] && break
-    sleep 0.1
-done
+wait_for $pid [ -s "$TMP/long" ]
 kill -INT $pid
 wait $pid
 code=$?

@@ -52,6 +52,7 @@ stops 'text.jsonl:1' "$R1" grpo model="$base" data="$TMP/text.jsonl" output="$mo
 stops 'cut.jsonl:3: nothing to learn within max_length 31' "$R1" sft model="$base" \
     data="$TMP/cut.jsonl" output="$models/new" max_length=31
 [ ! -e "$models/new" ] || fail "a model was made"
+[ ! -e "$models/new.logs" ] || fail "runs without a step left logs"
 
 # Nothing but a model is replaced.
 mkdir "$models/notes"
@@ -86,13 +87,10 @@ before=$(cksum < "$models/kept/model.safetensors")
 
 # Without room a run waits; SIGINT ends the waiting.
 paused() { # PATTERN command...
+    : > "$TMP/out" # what the command before said must not be taken for its own
     "${@:2}" > "$TMP/out" 2>&1 < /dev/null &
     local pid=$! code
-    for ((i = 0; i < 1200; i++)); do
-        grep -q '^note: paused, ' "$TMP/out" && break
-        kill -0 $pid 2> /dev/null || break
-        sleep 0.05
-    done
+    wait_for $pid grep -q '^note: paused, ' "$TMP/out"
     kill -INT $pid
     wait $pid
     code=$?
@@ -110,12 +108,10 @@ paused 'File too large' full $pretrain steps=3 hidden_size=96 output="$models/ke
 
 # A limit on files that is raised while the run waits: it goes on by itself.
 if command -v prlimit > /dev/null; then
+    : > "$TMP/out"
     full $pretrain steps=6 save_steps=2 output="$models/waited" > "$TMP/out" 2>&1 < /dev/null &
     pid=$!
-    for ((i = 0; i < 1200; i++)); do
-        grep -q '^note: paused, ' "$TMP/out" && break
-        sleep 0.05
-    done
+    wait_for $pid grep -q '^note: paused, ' "$TMP/out"
     prlimit --fsize=unlimited: --pid $pid
     wait $pid || fail "after room came: $(head -c 600 "$TMP/out")"
     grep -q '^note: there is room again' "$TMP/out" || fail "not told: $(head -c 600 "$TMP/out")"
@@ -135,12 +131,10 @@ if mount -t tmpfs -o size=1m none "$TMP/small" 2> /dev/null; then
 
     # Room comes: the run goes on by itself to the model of one that never waited.
     rm -rf "$TMP/small/m"
+    : > "$TMP/out"
     $pretrain steps=6 save_steps=2 output="$TMP/small/m" > "$TMP/out" 2>&1 < /dev/null &
     pid=$!
-    for ((i = 0; i < 1200; i++)); do
-        grep -q '^note: paused, ' "$TMP/out" && break
-        sleep 0.05
-    done
+    wait_for $pid grep -q '^note: paused, ' "$TMP/out"
     mount -o remount,size=16m "$TMP/small"
     wait $pid || fail "after room came: $(head -c 600 "$TMP/out")"
     grep -q '^note: there is room again' "$TMP/out" || fail "not told: $(head -c 600 "$TMP/out")"

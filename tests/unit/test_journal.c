@@ -128,12 +128,35 @@ static void test_no_place(void **state)
     assert_int_equal(r1_journal_step(&j, 1, &m, 1, &err), R1_EFULL);
 }
 
+/* A run without a step leaves nothing; one with steps all that it wrote. */
+static void test_close(void **state)
+{
+    (void)state;
+    char parent[100];
+    r1_journal j;
+    snprintf(parent, sizeof parent, "%s/a", dir);
+    assert_int_equal(r1_journal_open(&j, logs, -1, NULL), R1_OK);
+    assert_true(r1_os_is_dir(logs));
+    r1_journal_close(&j);
+    assert_string_equal(j.metrics, "");
+    assert_false(r1_os_exists(parent));
+    assert_true(r1_os_is_dir(dir));
+    assert_int_equal(r1_journal_open(&j, logs, -1, NULL), R1_OK);
+    step(&j, 1, 2);
+    const r1_journal kept = j;
+    r1_journal_close(&j);
+    expect_lines(&kept, "{\"step\": 1, \"loss\": 2, \"kl\": null}\n");
+    assert_true(r1_os_exists(kept.events));
+    r1_journal_close(&j); /* a closed one */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_resume, enter, leave),
         cmocka_unit_test_setup_teardown(test_events, enter, leave),
         cmocka_unit_test_setup_teardown(test_no_place, enter, leave),
+        cmocka_unit_test_setup_teardown(test_close, enter, leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
