@@ -251,7 +251,10 @@ static r1_status read_files(files *f, const serve_options *v, r1_err *err)
         R1_TRY(r1_os_read_file(v->tls_cert, KEY_FILE, &f->cert, &len, err));
     if (v->tls_key)
         R1_TRY(r1_os_read_file(v->tls_key, KEY_FILE, &f->key, &len, err));
-    return R1_OK;
+    if (!f->cert)
+        return R1_OK;
+    r1_status s = r1_http_check_tls(f->cert, f->key, err);
+    return s == R1_OK ? s : r1_err_prefix(err, s, "%s, %s", v->tls_cert, v->tls_key);
 }
 
 static void fill(r1_server_options *o, const serve_options *v, const files *f,

@@ -25,6 +25,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <gnutls/gnutls.h>
 #include <microhttpd.h>
 
 #include "base/os.h"
@@ -618,10 +619,28 @@ static void raise_limit(int files)
     setrlimit(RLIMIT_NOFILE, &r);
 }
 
+r1_status r1_http_check_tls(const char *cert, const char *key, r1_err *err)
+{
+    gnutls_certificate_credentials_t c;
+    gnutls_datum_t texts[2] = {{(unsigned char *)(uintptr_t)cert, (unsigned)strlen(cert)},
+                               {(unsigned char *)(uintptr_t)key, (unsigned)strlen(key)}};
+    int code = gnutls_certificate_allocate_credentials(&c);
+    if (code < 0)
+        return r1_fail(err, R1_ENOMEM, "TLS: %s", gnutls_strerror(code));
+    code = gnutls_certificate_set_x509_key_mem(c, &texts[0], &texts[1], GNUTLS_X509_FMT_PEM);
+    gnutls_certificate_free_credentials(c);
+    if (code < 0)
+        return r1_fail(err, R1_EARG, "this TLS certificate and key cannot be used: %s",
+                       gnutls_strerror(code));
+    return R1_OK;
+}
+
 static r1_status start_library(r1_http *h, r1_err *err)
 {
     const r1_http_options *o = &h->o;
     double longest = o->head_s > o->body_s ? o->head_s : o->body_s;
+    if (o->tls_cert)
+        R1_TRY(r1_http_check_tls(o->tls_cert, o->tls_key, err));
     unsigned idle = (unsigned)(longest > o->send_s ? longest : o->send_s) + 2;
     struct MHD_OptionItem tls[] = {
         {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)o->tls_cert},
@@ -639,9 +658,7 @@ static r1_status start_library(r1_http *h, r1_err *err)
         MHD_OPTION_CONNECTION_TIMEOUT, idle, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY,
         tls, MHD_OPTION_END);
     if (!h->d)
-        return r1_fail(err, o->tls_cert ? R1_EARG : R1_EIO,
-                       o->tls_cert ? "the TLS certificate and key cannot be used"
-                                   : "the HTTP library cannot start");
+        return r1_fail(err, R1_EIO, "the HTTP library cannot start");
     h->listener = -1; /* the library's */
     return R1_OK;
 }

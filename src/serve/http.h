@@ -34,6 +34,9 @@ typedef struct {
 } r1_http_options;
 r1_http_options r1_http_default(void); /* all but the handler */
 
+/* Can a server speak TLS with these, PEM texts?  R1_EARG says what is wrong with them. */
+r1_status r1_http_check_tls(const char *cert, const char *key, r1_err *err);
+
 /* Bind and begin.  R1_EIO: the address cannot be had; R1_EARG: the certificate is no good. */
 r1_status r1_http_open(const r1_http_options *o, r1_http **out, r1_err *err);
 int r1_http_port(const r1_http *h);

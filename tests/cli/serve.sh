@@ -36,7 +36,7 @@ expect_error 'in use' "$R1" serve tiny --port "${BASE##*:}"
 curl -sN -H 'Authorization: Bearer first' "$BASE/v1/completions" \
     -d '{"prompt": "abc", "max_tokens": 400, "stream": true}' > "$TMP/last" &
 client=$!
-while [ ! -s "$TMP/last" ] && kill -0 $client 2> /dev/null; do sleep 0.01; done
+wait_for $client [ -s "$TMP/last" ]
 kill -INT $server
 wait $client
 grep -q '^data: \[DONE\]' "$TMP/last" || fail "a running request was cut off: $(tail -c 300 "$TMP/last")"
@@ -54,5 +54,8 @@ if command -v openssl > /dev/null; then
     get "${BASE/https/http}/health" && fail "it answers without TLS"
     kill -INT $server
     wait $server
+    echo no >> "$TMP/key.pem.bad"
+    expect_error 'cert.pem, .*key.pem.bad: this TLS certificate and key cannot be used: ' \
+        "$R1" serve tiny --port 0 --tls-cert "$TMP/cert.pem" --tls-key "$TMP/key.pem.bad"
 fi
 finish
