@@ -280,6 +280,120 @@ static void read_words(uint16_t *to, const panel *p, const int32_t *at, int n)
 }
 #endif
 
+/* ---- Pairs ------------------------------------------------------------------------------- */
+
+/* Where the processor multiplies pairs of BF16, keys and values of that type stay as they are, and
+ * queries, weights and gradients are rounded to it.  The place of a float in memory then holds two
+ * neighbouring terms of a sum. */
+#if defined(__AVX512BF16__)
+enum { HAS_PAIRS = 1, PAIRED_COLUMNS = 2 * VW };
+R1_INLINE vf dot_pairs(vf a, vf b, vf c)
+{
+    return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
+}
+
+/* Columns [0,32) of two rows of BF16 as pairs. */
+R1_INLINE void pair_words(vf to[2], const void *a, const void *b)
+{
+    const __m512i first =
+        _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7,
+                         38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+    const __m512i second = _mm512_add_epi16(first, _mm512_set1_epi16(16));
+    const __m512i x = _mm512_loadu_si512(a), y = _mm512_loadu_si512(b);
+    to[0] = (vf)_mm512_permutex2var_epi16(x, first, y);
+    to[1] = (vf)_mm512_permutex2var_epi16(x, second, y);
+}
+
+R1_INLINE __m512i rounded(const float *x)
+{
+    return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(v_load(x)));
+}
+
+/* VW columns of two rows of F32 as pairs. */
+R1_INLINE vf pair_floats(const float *a, const float *b)
+{
+    return (vf)_mm512_or_si512(rounded(a), _mm512_slli_epi32(rounded(b), 16));
+}
+
+/* Neighbours in a row of F32 as pairs: n, whole vectors, to n / 2.  May be in place. */
+static void pair_neighbours(float *to, const float *x, int n)
+{
+    for (int i = 0; i < n; i += VW)
+        _mm256_storeu_si256((__m256i *)(void *)(to + i / 2),
+                            (__m256i)_mm512_cvtneps_pbh(v_load(x + i)));
+}
+#else
+enum { HAS_PAIRS = 0, PAIRED_COLUMNS = 1 };
+R1_INLINE vf dot_pairs(vf a, vf b, vf c)
+{
+    (void)a, (void)b;
+    return c;
+}
+R1_INLINE void pair_words(vf to[2], const void *a, const void *b)
+{
+    (void)a, (void)b;
+    to[0] = to[1] = v_set(0);
+}
+R1_INLINE vf pair_floats(const float *a, const float *b)
+{
+    (void)b;
+    return v_load(a);
+}
+static void pair_neighbours(float *to, const float *x, int n)
+{
+    (void)to, (void)x, (void)n;
+}
+#endif
+
+/* Is the job done in pairs? */
+static bool in_pairs(const r1_attn_job *j)
+{
+    return HAS_PAIRS && j->k.dtype == R1_BF16 && j->v.dtype == R1_BF16 &&
+           j->dk_dim % PAIRED_COLUMNS == 0 && j->dv_dim % PAIRED_COLUMNS == 0;
+}
+
+/* A row as pairs of neighbours: (width/2). */
+static void read_paired_row(float *to, const panel *p, int64_t row, float *scratch)
+{
+    if (p->dtype == R1_BF16) {
+        memcpy(to, p->base + row * p->step, (size_t)p->width * sizeof(uint16_t));
+        return;
+    }
+    read_row(scratch, p, row);
+    pair_neighbours(to, scratch, p->width);
+}
+
+/* Rows at[0..n) of BF16, turned, as pairs of neighbours in a row: (width/2,BLOCK). */
+static void read_turned_pairs(float *to, const panel *p, const int32_t *at, int n)
+{
+    panel dwords = *p;
+    dwords.width /= 2;
+    load_turned(to, &dwords, R1_F32, at, n);
+}
+
+/* Rows of BF16 as pairs of rows, the last one beside itself: (ceil(n/2),width). */
+static void pair_rows(float *to, int width, const char *const *row, int n)
+{
+    for (int j = 0; j < n; j += 2, to += width)
+        for (int d = 0; d < width; d += PAIRED_COLUMNS) {
+            vf x[2];
+            pair_words(x, row[j] + d * 2, row[least(j + 1, n - 1)] + d * 2);
+            v_store(to + d, x[0]);
+            v_store(to + d + VW, x[1]);
+        }
+}
+
+/* Rows at[0..n) of a panel as pairs of rows. */
+static void read_paired_rows(float *to, const panel *p, const int32_t *at, int n)
+{
+    const char *row[BLOCK];
+    for (int j = 0; j < n; j++)
+        row[j] = p->base + at[j] * p->step;
+    pair_rows(to, p->width, row, n);
+}
+
+/* ---- Lists ------------------------------------------------------------------------------- */
+
 /* Where a list was found to be, so that the next search need not begin at its beginning. */
 typedef struct {
     int row, begin; /* the span's first key is number `begin` of the row's list */
@@ -321,9 +435,15 @@ static int tile_rows(int n)
     return (n + tiles - 1) / tiles;
 }
 
+R1_INLINE vf multiply_add(vf a, vf b, vf c, const bool pairs)
+{
+    return pairs ? dot_pairs(a, b, c) : v_fma(a, b, c);
+}
+
 /* s[a][j] = sum over i < d of q[a][i] * kt[i][j], for nv vectors of j from `first` on. */
 R1_INLINE void score_tile(float *s, int s_row, const float *q, int q_row, const void *kt,
-                          const r1_dtype dtype, int first, int d, const int nq, const int nv)
+                          const r1_dtype dtype, const bool pairs, int first, int d,
+                          const int nq, const int nv)
 {
     vf acc[TILE_ROWS][TILE_VECTORS];
     for (int a = 0; a < nq; a++)
@@ -336,7 +456,7 @@ R1_INLINE void score_tile(float *s, int s_row, const float *q, int q_row, const 
         for (int a = 0; a < nq; a++) {
             vf x = v_set(q[a * q_row + i]);
             for (int v = 0; v < nv; v++)
-                acc[a][v] = v_fma(x, k[v], acc[a][v]);
+                acc[a][v] = multiply_add(x, k[v], acc[a][v], pairs);
         }
     }
     for (int a = 0; a < nq; a++)
@@ -345,16 +465,16 @@ R1_INLINE void score_tile(float *s, int s_row, const float *q, int q_row, const 
 }
 
 R1_INLINE void score_tiles(float *s, int s_row, const float *q, int q_row, const void *kt,
-                           const r1_dtype dtype, int d, int nq, int n)
+                           const r1_dtype dtype, const bool pairs, int d, int nq, int n)
 {
     enum { FULL = TILE_VECTORS, HALF = TILE_VECTORS / 2 };
     for (int j = 0; j < n; j += FULL * VW) {
 #define FULL_TILE(N)      \
     if ((N) <= TILE_ROWS) \
-    score_tile(s, s_row, q, q_row, kt, dtype, j, d, N, FULL)
+    score_tile(s, s_row, q, q_row, kt, dtype, pairs, j, d, N, FULL)
 #define HALF_TILE(N)      \
     if ((N) <= TILE_ROWS) \
-    score_tile(s, s_row, q, q_row, kt, dtype, j, d, N, HALF)
+    score_tile(s, s_row, q, q_row, kt, dtype, pairs, j, d, N, HALF)
         if (n - j > HALF * VW)
             BY_COUNT(nq, FULL_TILE)
         else
@@ -362,29 +482,39 @@ R1_INLINE void score_tiles(float *s, int s_row, const float *q, int q_row, const
     }
 }
 
-/* s (nq,s_row) = q (nq,q_row) times kt (d,BLOCK), F32 or, from read_words, of 16 bits; query a
- * wants the first n[a] columns, what is written beyond means nothing. */
-static void scores(float *s, int s_row, const float *q, int q_row, const void *kt,
-                   r1_dtype dtype, int d, int nq, const int *n)
+/* How keys are held that are turned. */
+typedef enum { FLOATS, F16_WORDS, BF16_WORDS, PAIRS } form;
+
+/* s (nq,s_row) = q (nq,q_row) times kt (d,BLOCK), with PAIRS both of half the depth; query a wants
+ * the first n[a] columns, what is written beyond means nothing. */
+static void scores(float *s, int s_row, const float *q, int q_row, const void *kt, form f,
+                   int d, int nq, const int *n)
 {
     for (int a = 0, rows; a < nq; a += rows) {
         rows = tile_rows(nq - a);
         float *to = s + a * s_row;
         const float *from = q + a * q_row;
         const int most = most_in(n + a, rows);
-        if (dtype == R1_F16)
-            score_tiles(to, s_row, from, q_row, kt, R1_F16, d, rows, most);
-        else if (dtype == R1_BF16)
-            score_tiles(to, s_row, from, q_row, kt, R1_BF16, d, rows, most);
+        if (f == PAIRS)
+            score_tiles(to, s_row, from, q_row, kt, R1_F32, true, d / 2, rows, most);
+        else if (f == F16_WORDS)
+            score_tiles(to, s_row, from, q_row, kt, R1_F16, false, d, rows, most);
+        else if (f == BF16_WORDS)
+            score_tiles(to, s_row, from, q_row, kt, R1_BF16, false, d, rows, most);
         else
-            score_tiles(to, s_row, from, q_row, kt, R1_F32, d, rows, most);
+            score_tiles(to, s_row, from, q_row, kt, R1_F32, false, d, rows, most);
     }
 }
 
-/* y[a] += sum over j < n of c[a * c_row + j * c_step] * columns [d, d + nv * VW) of b[j]. */
+/* How the rows of a sum are held: as they are, as pairs of rows, as rows of BF16 that become pairs
+ * on the way. */
+typedef enum { ROWS, ROW_PAIRS, ROWS_TO_PAIR } rows_form;
+
+/* y[a] += sum over j < n of c[a * c_row + j * c_step] * columns [d, d + nv * VW) of b[j]; with
+ * pairs n counts them. */
 R1_INLINE void sum_tile(float *y, int y_row, const float *c, int c_row, int c_step,
-                        const char *const *b, const r1_dtype dtype, int d, int n, const int ny,
-                        const int nv)
+                        const char *const *b, const r1_dtype dtype, const rows_form f, int d,
+                        int n, const int ny, const int nv)
 {
     vf acc[TILE_ROWS][TILE_VECTORS];
     for (int a = 0; a < ny; a++)
@@ -392,12 +522,16 @@ R1_INLINE void sum_tile(float *y, int y_row, const float *c, int c_row, int c_st
             acc[a][v] = v_load(y + a * y_row + d + v * VW);
     for (int j = 0; j < n; j++) {
         vf x[TILE_VECTORS];
-        for (int v = 0; v < nv; v++)
-            x[v] = load(b[j], dtype, d + v * VW, VW);
+        if (f == ROWS_TO_PAIR)
+            for (int v = 0; v < nv; v += 2)
+                pair_words(x + v, b[2 * j] + 2 * (d + v * VW), b[2 * j + 1] + 2 * (d + v * VW));
+        else
+            for (int v = 0; v < nv; v++)
+                x[v] = load(b[j], dtype, d + v * VW, VW);
         for (int a = 0; a < ny; a++) {
             vf w = v_set(c[a * c_row + j * c_step]);
             for (int v = 0; v < nv; v++)
-                acc[a][v] = v_fma(w, x[v], acc[a][v]);
+                acc[a][v] = multiply_add(w, x[v], acc[a][v], f != ROWS);
         }
     }
     for (int a = 0; a < ny; a++)
@@ -406,46 +540,66 @@ R1_INLINE void sum_tile(float *y, int y_row, const float *c, int c_row, int c_st
 }
 
 R1_INLINE void sum_tiles(float *y, int ny, const float *c, int c_row, int c_step,
-                         const char *const *b, const r1_dtype dtype, int width, int n)
+                         const char *const *b, const r1_dtype dtype, const rows_form f,
+                         int width, int n)
 {
+    enum { LEAST = TILE_VECTORS < 2 ? 1 : 2 };
 #define FULL_SUM(N)       \
     if ((N) <= TILE_ROWS) \
-    sum_tile(y, width, c, c_row, c_step, b, dtype, d, n, N, TILE_VECTORS)
+    sum_tile(y, width, c, c_row, c_step, b, dtype, f, d, n, N, TILE_VECTORS)
+#define PAIR_SUM(N)       \
+    if ((N) <= TILE_ROWS) \
+    sum_tile(y, width, c, c_row, c_step, b, dtype, f, d, n, N, LEAST)
 #define ONE_SUM(N)        \
     if ((N) <= TILE_ROWS) \
-    sum_tile(y, width, c, c_row, c_step, b, dtype, d, n, N, 1)
+    sum_tile(y, width, c, c_row, c_step, b, dtype, f, d, n, N, 1)
     int d = 0;
     for (; d + TILE_VECTORS * VW <= width; d += TILE_VECTORS * VW)
         BY_COUNT(ny, FULL_SUM)
-    for (; d < width; d += VW)
-        BY_COUNT(ny, ONE_SUM)
+    if (f != ROWS)
+        for (; d < width; d += LEAST * VW)
+            BY_COUNT(ny, PAIR_SUM)
+    else
+        for (; d < width; d += VW)
+            BY_COUNT(ny, ONE_SUM)
 }
 
 /* y (ny,width) += c times b (n,width), c[a][j] = c[a * c_row + j * c_step]; row a takes the first
- * n[a] of b, and more while its c is 0. */
+ * n[a] of b, and more while its c is 0.  Or both in pairs: b (ceil(n/2),width). */
 static void sums(float *y, int ny, const float *c, int c_row, int c_step, const float *b,
-                 int width, const int *n)
+                 int width, const int *n, bool pairs)
 {
     const char *row[QUERIES];
-    const int longest = most_in(n, ny);
+    int longest = most_in(n, ny);
     r1_assert(longest <= QUERIES);
+    longest = pairs ? (longest + 1) / 2 : longest;
     for (int j = 0; j < longest; j++)
         row[j] = (const char *)(b + j * width);
     for (int a = 0, rows; a < ny; a += rows) {
         rows = tile_rows(ny - a);
-        sum_tiles(y + a * width, rows, c + a * c_row, c_row, c_step, row, R1_F32, width,
-                  most_in(n + a, rows));
+        const int most = most_in(n + a, rows);
+        float *to = y + a * width;
+        const float *from = c + a * c_row;
+        if (HAS_PAIRS && pairs)
+            sum_tiles(to, rows, from, c_row, c_step, row, R1_F32, ROW_PAIRS, width,
+                      (most + 1) / 2);
+        else
+            sum_tiles(to, rows, from, c_row, c_step, row, R1_F32, ROWS, width, most);
     }
 }
 
 /* The same for rows at[0..n) of a panel as they are, width and tile being whole. */
 static void sums_in_place(float *y, int ny, const float *c, int c_row, const panel *p,
-                          const int32_t *at, int n)
+                          const int32_t *at, int n, bool pairs)
 {
-    const char *row[BLOCK];
+    const char *row[BLOCK + 1];
     for (int j = 0; j < n; j++)
         row[j] = p->base + at[j] * p->step;
-    BY_DTYPE(p->dtype, sum_tiles(y, ny, c, c_row, 1, row, T, p->width, n));
+    row[n] = row[n - 1]; /* beside a last one of an odd number */
+    if (HAS_PAIRS && pairs)
+        sum_tiles(y, ny, c, c_row, 1, row, R1_BF16, ROWS_TO_PAIR, p->width, (n + 1) / 2);
+    else
+        BY_DTYPE(p->dtype, sum_tiles(y, ny, c, c_row, 1, row, T, ROWS, p->width, n));
 }
 
 R1_INLINE void scale_row(float *y, float c, int width)
@@ -539,115 +693,143 @@ static int visible(const r1_rows *rows, int row, int first, int n)
 
 /* Rows of a group whose lists hold the same keys in a block, as far as they see it. */
 typedef struct {
-    int n;
-    int keys;              /* of the block, the most that one of them sees */
-    int seen[QUERIES];     /* by each query */
-    int32_t at[2 * BLOCK]; /* where the keys lie, and the `next` keys after them */
-    int next;
+    int first;         /* number of the block's first key in the lists */
+    int row, n;        /* of the group, rows [row, row + n) */
+    int keys;          /* of the block, the most that one of them sees; 0: none sees any */
+    int seen[QUERIES]; /* by each query */
+    int32_t at[BLOCK]; /* where the keys lie */
 } run;
 
-/* The run that begins at a row, of n rows, for the block at `first`. */
-static void find_run(run *u, cursor *c, const r1_attn_job *j, int row, int n, int first,
-                     int heads)
+/* The run that begins at a row of the group for the block at `first`. */
+static void find_run(run *u, cursor *c, const r1_attn_job *j, const r1_attn_task *t, int row,
+                     int first)
 {
     const r1_rows *r = j->rows;
+    const int begin = t->group.row + row, left = t->group.n - row;
     int common = INT32_MAX;
-    u->n = u->keys = u->next = 0;
+    u->first = first;
+    u->row = row;
+    u->n = u->keys = 0;
     do {
-        int sees = visible(r, row + u->n, first, BLOCK);
+        int sees = visible(r, begin + u->n, first, BLOCK);
         u->keys = most_of(u->keys, sees);
-        for (int h = 0; h < heads; h++)
-            u->seen[u->n * heads + h] = sees;
+        for (int h = 0; h < t->heads; h++)
+            u->seen[u->n * t->heads + h] = sees;
         u->n++;
-        common = u->n < n ? least(common, j->same[row + u->n]) : 0;
-    } while (u->n < n && least(r->n_keys[row + u->n], first + BLOCK) <= common);
-    if (u->keys == BLOCK)
-        u->next = visible(r, row, first + BLOCK, BLOCK);
+        common = u->n < left ? least(common, j->same[begin + u->n]) : 0;
+    } while (u->n < left && least(r->n_keys[begin + u->n], first + BLOCK) <= common);
     if (u->keys)
-        locate(c, u->at, r, row, first, u->keys + u->next);
+        locate(c, u->at, r, begin, first, u->keys);
+}
+
+/* The first run with keys from a row and a block on; its keys are 0 when there is none before
+ * key `end`. */
+static void seek_run(run *u, cursor *c, const r1_attn_job *j, const r1_attn_task *t, int row,
+                     int first, int end)
+{
+    for (u->keys = 0; first < end && !u->keys; row += u->n) {
+        if (row == t->group.n) {
+            row = 0;
+            first += BLOCK;
+            if (first >= end)
+                return;
+        }
+        find_run(u, c, j, t, row, first);
+    }
 }
 
 /* A task's memory. */
 typedef struct {
     cursor at;
     panel k, v;
-    float *q;         /* (queries,padded dk) */
+    bool pairs;
+    float *q;         /* (queries,padded dk), or pairs */
     float *s;         /* (queries,CHUNK) */
-    float *turned;    /* (dk,BLOCK) keys ... */
-    uint16_t *words;  /* ... of 16 bits ... */
+    float *turned;    /* (dk,BLOCK) keys, or pairs ... */
+    uint16_t *words;  /* ... or of 16 bits ... */
     const void *keys; /* ... in the form that is to be used */
-    r1_dtype keys_dtype;
-    float *values;  /* (BLOCK,padded dv) */
-    part *all, *of; /* [queries] of the chunks so far, of this chunk */
-    int kw, vw;     /* padded widths */
+    form keys_form;
+    float *values;     /* (BLOCK,padded dv), or pairs */
+    part *all, *of;    /* [queries] of the chunks so far, of this chunk */
+    int kw, vw;        /* padded widths */
+    run run[2], *next; /* the one at hand, and the one after it, whose keys are on their way */
 } forward_state;
 
-/* The keys of a block, turned, for so many queries.  In between, ask for its values and for the
- * next keys. */
-static void read_keys(forward_state *f, const run *u, int queries, bool goes_on)
+/* The keys of a run, turned, for so many queries.  In between, ask for its values and for the
+ * keys of the next run. */
+static void read_keys(forward_state *f, const run *u, int queries)
 {
     enum { STEP = 16 };
     const r1_dtype t = f->k.dtype;
-    const bool words = TURNS_WORDS && (t == R1_F16 || t == R1_BF16) && f->k.width % WORDS == 0;
-    for (int k = 0; k < u->keys; k += STEP) {
+    const bool words =
+        TURNS_WORDS && !f->pairs && (t == R1_F16 || t == R1_BF16) && f->k.width % WORDS == 0;
+    const int ask = (f->next->keys * STEP + u->keys - 1) / u->keys;
+    for (int k = 0, asked = 0; k < u->keys; k += STEP) {
         const int n = least(u->keys - k, STEP);
         fetch_rows(&f->v, u->at + k, n);
-        if (goes_on && k < u->next)
-            fetch_rows(&f->k, u->at + BLOCK + k, least(u->next - k, STEP));
-        if (words)
+        const int more = most_of(least(f->next->keys - asked, ask), 0);
+        fetch_rows(&f->k, f->next->at + asked, more);
+        asked += more;
+        if (f->pairs)
+            read_turned_pairs(f->turned + k, &f->k, u->at + k, n);
+        else if (words)
             read_words(f->words + k, &f->k, u->at + k, n);
         else
             read_turned(f->turned + k, &f->k, u->at + k, n);
     }
     f->keys = words ? (const void *)f->words : f->turned;
-    f->keys_dtype = words ? t : R1_F32;
+    f->keys_form = f->pairs ? PAIRS : !words ? FLOATS : t == R1_F16 ? F16_WORDS : BF16_WORDS;
     if (words && queries > TILE_ROWS) { /* else every tile would widen them anew */
         BY_DTYPE(t, for (int i = 0; i < f->k.width * BLOCK; i += VW)
                         v_store(f->turned + i, v_ld(f->words, T, i, VW)));
         f->keys = f->turned;
-        f->keys_dtype = R1_F32;
+        f->keys_form = FLOATS;
     }
 }
 
-/* The values of a block, in[..] of its chunk, to n queries. */
+/* The values of a run, in[..] of its chunk, to n queries. */
 static void add_values(forward_state *f, int query, int n, int in, const run *u)
 {
-    float *y = f->of[query].y, *s = f->s + query * CHUNK + in;
+    float *y = f->of[query].y, *s = f->s + query * CHUNK + (f->pairs ? in / 2 : in);
     if (n <= TILE_ROWS && f->v.width == f->vw) {
-        sums_in_place(y, n, s, CHUNK, &f->v, u->at, u->keys);
+        sums_in_place(y, n, s, CHUNK, &f->v, u->at, u->keys, f->pairs);
         return;
     }
-    read_rows(f->values, &f->v, u->at, u->keys);
-    sums(y, n, s, CHUNK, 1, f->values, f->vw, u->seen);
+    if (f->pairs)
+        read_paired_rows(f->values, &f->v, u->at, u->keys);
+    else
+        read_rows(f->values, &f->v, u->at, u->keys);
+    sums(y, n, s, CHUNK, 1, f->values, f->vw, u->seen, f->pairs);
 }
 
 /* Scores of chunk c, softmax, and the weighted sums of values, into f->of. */
 static void forward_chunk(const r1_attn_job *j, const r1_attn_task *t, forward_state *f, int c)
 {
     const r1_attn_group *g = &t->group;
-    const int end = least(g->keys, (c + 1) * CHUNK);
-    run u;
-    for (int first = c * CHUNK; first < end; first += BLOCK)
-        for (int i = 0; i < g->n; i += u.n) {
-            find_run(&u, &f->at, j, g->row + i, g->n - i, first, t->heads);
-            if (!u.keys)
-                continue;
-            read_keys(f, &u, u.n * t->heads, first + BLOCK < (t->chunk + t->chunks) * CHUNK);
-            scores(f->s + i * t->heads * CHUNK + first % CHUNK, CHUNK,
-                   f->q + i * t->heads * f->kw, f->kw, f->keys, f->keys_dtype, j->dk_dim,
-                   u.n * t->heads, u.seen);
-        }
+    const int begin = c * CHUNK, end = least(g->keys, begin + CHUNK);
+    const int whole = (end - begin + VW - 1) / VW * VW;
+    const int last = least(g->keys, (t->chunk + t->chunks) * CHUNK);
+    while (f->next->keys && f->next->first < end) {
+        const run *u = f->next;
+        f->next = &f->run[u == f->run];
+        seek_run(f->next, &f->at, j, t, u->row + u->n, u->first, last);
+        read_keys(f, u, u->n * t->heads);
+        const int query = u->row * t->heads;
+        scores(f->s + query * CHUNK + u->first % CHUNK, CHUNK, f->q + query * f->kw, f->kw,
+               f->keys, f->keys_form, j->dk_dim, u->n * t->heads, u->seen);
+    }
     for (int i = 0; i < g->n * t->heads; i++) {
-        int n = visible(j->rows, g->row + i / t->heads, c * CHUNK, CHUNK);
-        soften(&f->of[i], f->s + i * CHUNK, n, end - c * CHUNK, j->scale);
+        int n = visible(j->rows, g->row + i / t->heads, begin, CHUNK);
+        float *s = f->s + i * CHUNK;
+        soften(&f->of[i], s, n, whole, j->scale);
+        if (f->pairs)
+            pair_neighbours(s, s, whole);
         memset(f->of[i].y, 0, (size_t)f->vw * sizeof(float));
     }
-    for (int first = c * CHUNK; first < end; first += BLOCK)
-        for (int i = 0; i < g->n; i += u.n) {
-            find_run(&u, &f->at, j, g->row + i, g->n - i, first, t->heads);
-            if (u.keys)
-                add_values(f, i * t->heads, u.n * t->heads, first % CHUNK, &u);
-        }
+    run u;
+    for (seek_run(&u, &f->at, j, t, 0, begin, end); u.keys;
+         seek_run(&u, &f->at, j, t, u.row + u.n, u.first, end))
+        add_values(f, u.row * t->heads, u.n * t->heads, u.first % CHUNK, &u);
 }
 
 static void forward(const r1_attn_job *j, const r1_attn_task *t, float *scratch)
@@ -655,7 +837,7 @@ static void forward(const r1_attn_job *j, const r1_attn_task *t, float *scratch)
     part all[QUERIES], of[QUERIES];
     const int queries = t->group.n * t->heads;
     const int key_head = t->head / (j->heads / j->key_heads);
-    forward_state f = {.all = all, .of = of};
+    forward_state f = {.all = all, .of = of, .pairs = in_pairs(j)};
     f.k = panel_of(&j->k, key_head, j->dk_dim);
     f.v = panel_of(&j->v, key_head, j->dv_dim);
     f.kw = r1_attn_padded(j->dk_dim);
@@ -669,10 +851,16 @@ static void forward(const r1_attn_job *j, const r1_attn_task *t, float *scratch)
     for (int i = 0; i < queries; i++) {
         int row = t->group.row + i / t->heads, head = t->head + i % t->heads;
         const panel q = panel_of(&j->q, head, j->dk_dim);
-        read_row(f.q + i * f.kw, &q, row);
+        if (f.pairs)
+            read_paired_row(f.q + i * f.kw, &q, row, f.turned);
+        else
+            read_row(f.q + i * f.kw, &q, row);
         all[i] = (part){-INFINITY, 0, y + i * f.vw};
         of[i] = (part){-INFINITY, 0, y + (queries + i) * f.vw};
     }
+    f.next = f.run;
+    seek_run(f.next, &f.at, j, t, 0, t->chunk * CHUNK,
+             least(t->group.keys, (t->chunk + t->chunks) * CHUNK));
     for (int c = t->chunk; c < t->chunk + t->chunks && c * CHUNK < t->group.keys; c++) {
         forward_chunk(j, t, &f, c);
         for (int i = 0; i < queries; i++) {
@@ -704,8 +892,10 @@ static void weights_bwd(float *s, float *dp, float lse, float delta, float scale
 
 /* Queries and what belongs to them. */
 typedef struct {
-    float *q, *dy; /* (queries,padded dk), (queries,padded dv) */
+    bool pairs;
+    float *q, *dy; /* (queries,padded dk), (queries,padded dv), or pairs of neighbours */
     float *s, *dp; /* (queries,BLOCK) */
+    float *q_rows, *dy_rows; /* bwd_k: as q and dy, or pairs of rows */
     float lse[QUERIES], delta[QUERIES];
     int row[QUERIES], seen[QUERIES];
     int n;
@@ -715,8 +905,15 @@ static void read_query(const r1_attn_job *j, queries_bwd *b, int row, int head)
 {
     const int i = b->n++;
     const panel q = panel_of(&j->q, head, j->dk_dim), dy = panel_of(&j->dy, head, j->dv_dim);
-    read_row(b->q + i * r1_attn_padded(j->dk_dim), &q, row);
-    read_row(b->dy + i * r1_attn_padded(j->dv_dim), &dy, row);
+    float *to_q = b->q + i * r1_attn_padded(j->dk_dim),
+          *to_dy = b->dy + i * r1_attn_padded(j->dv_dim);
+    if (b->pairs) {
+        read_paired_row(to_q, &q, row, to_q);
+        read_paired_row(to_dy, &dy, row, to_dy);
+    } else {
+        read_row(to_q, &q, row);
+        read_row(to_dy, &dy, row);
+    }
     b->lse[i] = ((const float *)j->lse.data)[row * j->lse.stride0 + head];
     b->delta[i] = j->delta[(int64_t)row * j->heads + head];
     b->row[i] = row;
@@ -726,11 +923,21 @@ static void read_query(const r1_attn_job *j, queries_bwd *b, int row, int head)
 static void block_bwd(const r1_attn_job *j, queries_bwd *b, const float *k, const float *v)
 {
     const int kw = r1_attn_padded(j->dk_dim), vw = r1_attn_padded(j->dv_dim);
-    scores(b->s, BLOCK, b->q, kw, k, R1_F32, j->dk_dim, b->n, b->seen);
-    scores(b->dp, BLOCK, b->dy, vw, v, R1_F32, j->dv_dim, b->n, b->seen);
+    const form f = b->pairs ? PAIRS : FLOATS;
+    scores(b->s, BLOCK, b->q, kw, k, f, j->dk_dim, b->n, b->seen);
+    scores(b->dp, BLOCK, b->dy, vw, v, f, j->dv_dim, b->n, b->seen);
     for (int i = 0; i < b->n; i++)
         weights_bwd(b->s + i * BLOCK, b->dp + i * BLOCK, b->lse[i], b->delta[i], j->scale,
                     b->seen[i]);
+}
+
+/* A block of keys or values as block_bwd takes it. */
+static void read_block(float *to, const panel *p, const int32_t *at, int n, bool pairs)
+{
+    if (pairs)
+        read_turned_pairs(to, p, at, n);
+    else
+        read_turned(to, p, at, n);
 }
 
 static float delta_of(const r1_attn_job *j, int row, int head, float *dy, float *y)
@@ -754,7 +961,7 @@ static void bwd_q(const r1_attn_job *j, const r1_attn_task *t, float *scratch)
     const panel of_k = panel_of(&j->k, key_head, j->dk_dim),
                 of_v = panel_of(&j->v, key_head, j->dv_dim);
     cursor c = {.span = NULL};
-    queries_bwd b = {.n = 0};
+    queries_bwd b = {.pairs = in_pairs(j)};
     b.q = take(&scratch, queries * kw);
     b.dy = take(&scratch, queries * vw);
     b.s = take(&scratch, queries * BLOCK);
@@ -773,16 +980,23 @@ static void bwd_q(const r1_attn_job *j, const r1_attn_task *t, float *scratch)
         int32_t at[BLOCK];
         const int n = least(g->keys - first, BLOCK);
         locate(&c, at, j->rows, g->row, first, n);
-        read_rows(k, &of_k, at, n);
-        read_turned(turned_k, &of_k, at, n);
-        read_turned(turned_v, &of_v, at, n);
+        if (b.pairs)
+            read_paired_rows(k, &of_k, at, n);
+        else
+            read_rows(k, &of_k, at, n);
+        read_block(turned_k, &of_k, at, n, b.pairs);
+        read_block(turned_v, &of_v, at, n, b.pairs);
         for (int i = 0; i < queries; i++)
             b.seen[i] = visible(j->rows, b.row[i], first, n);
         block_bwd(j, &b, turned_k, turned_v);
-        for (int i = 0; i < queries; i++)
-            for (int a = b.seen[i]; a < n; a++)
-                b.dp[i * BLOCK + a] = 0;
-        sums(dq, queries, b.dp, BLOCK, 1, k, kw, b.seen);
+        for (int i = 0; i < queries; i++) {
+            float *ds = b.dp + i * BLOCK;
+            for (int a = b.seen[i]; a < BLOCK; a++)
+                ds[a] = 0;
+            if (b.pairs)
+                pair_neighbours(ds, ds, BLOCK);
+        }
+        sums(dq, queries, b.dp, BLOCK, 1, k, kw, b.seen, b.pairs);
     }
     for (int i = 0; i < queries; i++)
         write_row(&j->dq, b.row[i], (t->head + i % t->heads) * j->dk_dim, dq + i * kw,
@@ -816,9 +1030,30 @@ typedef struct {
     int at[BLOCK]; /* where in the group's list */
 } keys_bwd;
 
+/* Rows of pairs of neighbours as pairs of rows: (ceil(n/2),width). */
+static void pair_queries(float *to, const float *x, int width, int n)
+{
+    const char *row[QUERIES];
+    for (int i = 0; i < n; i++)
+        row[i] = (const char *)(x + i * width);
+    pair_rows(to, width, row, n);
+}
+
+/* Rows (n,BLOCK) become pairs of rows, the last one beside zeros. */
+static void pair_weights(float *s, int n)
+{
+    static const float zeros[BLOCK];
+    for (int i = 0; i < n; i += 2)
+        for (int k = 0; k < BLOCK; k += VW)
+            v_store(
+                s + i / 2 * BLOCK + k,
+                pair_floats(s + i * BLOCK + k, i + 1 < n ? s + (i + 1) * BLOCK + k : zeros));
+}
+
 /* What the queries add to a block of keys. */
 static void add_queries(const r1_attn_job *j, queries_bwd *b, keys_bwd *k)
 {
+    const int kw = r1_attn_padded(j->dk_dim), vw = r1_attn_padded(j->dv_dim);
     int queries[BLOCK];
     for (int i = 0; i < b->n; i++)
         b->seen[i] = k->n;
@@ -831,8 +1066,14 @@ static void add_queries(const r1_attn_job *j, queries_bwd *b, keys_bwd *k)
             if (k->at[a] >= keys)
                 b->s[i * BLOCK + a] = b->dp[i * BLOCK + a] = 0;
     }
-    sums(k->dv, k->n, b->s, 1, BLOCK, b->dy, r1_attn_padded(j->dv_dim), queries);
-    sums(k->dk, k->n, b->dp, 1, BLOCK, b->q, r1_attn_padded(j->dk_dim), queries);
+    if (b->pairs) {
+        pair_weights(b->s, b->n);
+        pair_weights(b->dp, b->n);
+        pair_queries(b->q_rows, b->q, kw, b->n);
+        pair_queries(b->dy_rows, b->dy, vw, b->n);
+    }
+    sums(k->dv, k->n, b->s, 1, BLOCK, b->dy_rows, vw, queries, b->pairs);
+    sums(k->dk, k->n, b->dp, 1, BLOCK, b->q_rows, kw, queries, b->pairs);
 }
 
 static void bwd_k(const r1_attn_job *j, int key_head, int key, int n, float *scratch)
@@ -841,12 +1082,14 @@ static void bwd_k(const r1_attn_job *j, int key_head, int key, int n, float *scr
     const int share = j->heads / j->key_heads;
     const panel of_k = panel_of(&j->k, key_head, j->dk_dim),
                 of_v = panel_of(&j->v, key_head, j->dv_dim);
-    queries_bwd b;
+    queries_bwd b = {.pairs = in_pairs(j)};
     keys_bwd k = {.n = n};
     b.q = take(&scratch, QUERIES * kw);
     b.dy = take(&scratch, QUERIES * vw);
     b.s = take(&scratch, QUERIES * BLOCK);
     b.dp = take(&scratch, QUERIES * BLOCK);
+    b.q_rows = b.pairs ? take(&scratch, QUERIES * kw) : b.q;
+    b.dy_rows = b.pairs ? take(&scratch, QUERIES * vw) : b.dy;
     k.turned_k = take(&scratch, BLOCK * kw);
     k.turned_v = take(&scratch, BLOCK * vw);
     k.dk = take(&scratch, BLOCK * kw);
@@ -854,8 +1097,8 @@ static void bwd_k(const r1_attn_job *j, int key_head, int key, int n, float *scr
     int32_t row[BLOCK];
     for (int i = 0; i < n; i++)
         row[i] = key + i;
-    read_turned(k.turned_k, &of_k, row, n);
-    read_turned(k.turned_v, &of_v, row, n);
+    read_block(k.turned_k, &of_k, row, n, b.pairs);
+    read_block(k.turned_v, &of_v, row, n, b.pairs);
     memset(k.dk, 0, (size_t)(BLOCK * kw) * sizeof *k.dk);
     memset(k.dv, 0, (size_t)(BLOCK * vw) * sizeof *k.dv);
     for (int i = 0; i < j->n_groups; i++) {
