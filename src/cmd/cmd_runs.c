@@ -12,7 +12,7 @@
 #include "recipe/compare.h"
 
 typedef struct {
-    const char *store, *output;
+    const char *store, *output, *metrics;
     bool json, csv, jsonl;
     int step;
 } options;
@@ -49,7 +49,12 @@ static const r1_opt rows[] = {
      .offset = AT(output),
      .arg = "FILE",
      .help = "Where `report` and `compare` write their HTML page, instead of run-ID.html; "
-             "`compare` writes one only if asked."},
+             "`compare` writes one only if asked, and a picture to FILE.svg."},
+    {.name = "metrics",
+     .type = R1_OPT_STR,
+     .offset = AT(metrics),
+     .arg = "LIST",
+     .help = "What `compare` shows, such as reward,entropy; default: all."},
 };
 
 /* ---- Text -------------------------------------------------------------------------------- */
@@ -414,12 +419,14 @@ static r1_status act_compare(r1_store *s, const int64_t *runs, int n, const opti
     r1_compare c;
     r1_buf b;
     R1_TRY(r1_compare_read(s, runs, n, &c, err));
+    r1_status status = v->metrics ? r1_compare_choose(&c, v->metrics, err) : R1_OK;
     r1_buf_init(&b, 0);
     if (v->json)
         r1_compare_json(&c, &b);
     else
         r1_compare_text(&c, r1_os_terminal_columns(STDOUT_FILENO), &b);
-    r1_status status = v->output ? r1_compare_write(&c, v->output, err) : R1_OK;
+    if (status == R1_OK && v->output)
+        status = r1_compare_write(&c, v->output, err);
     if (status == R1_OK)
         fwrite(b.data, 1, b.len, stdout);
     r1_buf_release(&b);
@@ -492,6 +499,8 @@ static r1_status check_options(int a, const options *v, r1_err *err)
     if (v->json && !actions[a].json)
         return r1_fail(err, R1_EARG,
                        "--json belongs to `runs`, `runs show`, `samples` and `compare`");
+    if (v->metrics && actions[a].act != act_compare)
+        return r1_fail(err, R1_EARG, "--metrics belongs to `runs compare`");
     if (v->step && actions[a].act != act_samples)
         return r1_fail(err, R1_EARG, "--step belongs to `runs samples`");
     if ((actions[a].act == act_export) != (v->csv || v->jsonl) || (v->csv && v->jsonl))
@@ -510,6 +519,8 @@ static r1_status understand(const char **words, int n_words, const options *v, a
                            "--output belongs to `runs report` and `runs compare`");
         if (v->step)
             return r1_fail(err, R1_EARG, "--step belongs to `runs samples`");
+        if (v->metrics)
+            return r1_fail(err, R1_EARG, "--metrics belongs to `runs compare`");
         return v->csv || v->jsonl
                    ? r1_fail(err, R1_EARG, "--csv and --jsonl belong to `runs export`")
                    : R1_OK;

@@ -132,6 +132,41 @@ r1_status r1_compare_read(r1_store *s, const int64_t *ids, int n, r1_compare *ou
     return R1_OK;
 }
 
+r1_status r1_compare_choose(r1_compare *c, const char *list, r1_err *err)
+{
+    const char **chosen = R1_NEW_N(const char *, (size_t)c->n_metrics + 1);
+    r1_status s = *list ? R1_OK : r1_fail(err, R1_EARG, "the list of metrics is empty");
+    int n = 0;
+    for (const char *at = list; *at && s == R1_OK;) {
+        const size_t len = strcspn(at, ",");
+        int i = 0;
+        while (i < c->n_metrics &&
+               (strlen(c->metrics[i]) != len || memcmp(c->metrics[i], at, len) != 0))
+            i++;
+        if (i == c->n_metrics) {
+            s = r1_fail(err, R1_EARG,
+                        "no run has a metric '%.*s'; leave the list out to see all",
+                        len < 60 ? (int)len : 60, at);
+            break;
+        }
+        bool known = false;
+        for (int k = 0; k < n; k++)
+            known |= chosen[k] == c->metrics[i];
+        if (!known)
+            chosen[n++] = c->metrics[i];
+        at += len + (at[len] == ',');
+    }
+    if (s != R1_OK) {
+        r1_mem_free(chosen);
+        return s;
+    }
+    r1_mem_free(c->metrics);
+    c->metrics = chosen;
+    c->n_metrics = n;
+    c->chosen = true;
+    return R1_OK;
+}
+
 void r1_compare_release(r1_compare *c)
 {
     for (int i = 0; i < c->n; i++) {
@@ -323,23 +358,38 @@ static void begin_table(r1_buf *b, const r1_compare *c, const char *name)
     put_row(b, "th", name, labels, c->n);
 }
 
+/* What is drawn of a metric. */
+typedef struct {
+    char title[300];
+    const char *unit;
+    r1_report_line lines[R1_COMPARE_MAX]; /* a run has one colour in all charts */
+    int n;
+} drawing;
+
+/* false: reports do not show the metric, and nobody has asked for it. */
+static bool draw(const r1_compare *c, const char *metric, drawing *d)
+{
+    const char *title = NULL;
+    *d = (drawing){.unit = ""};
+    if (r1_report_place(metric, &title, &d->unit) < 0 && !c->chosen)
+        return false;
+    snprintf(d->title, sizeof d->title, "%s%s%s", title ? title : "", title ? ": " : "",
+             metric);
+    for (int k = 0; k < c->n; k++) {
+        const r1_report_series *s = r1_report_find(&c->run[k].metrics, metric);
+        if (s)
+            d->lines[d->n++] = (r1_report_line){c->run[k].label, s, k};
+    }
+    return true;
+}
+
 static void put_curves(r1_buf *b, const r1_compare *c)
 {
     r1_buf_puts(b, "<div class=\"charts\">\n");
     for (int i = 0; i < c->n_metrics; i++) {
-        const char *title, *unit;
-        if (r1_report_place(c->metrics[i], &title, &unit) < 0)
-            continue;
-        r1_report_line lines[R1_COMPARE_MAX];
-        int n = 0;
-        char full[300];
-        for (int k = 0; k < c->n; k++) {
-            const r1_report_series *s = r1_report_find(&c->run[k].metrics, c->metrics[i]);
-            if (s)
-                lines[n++] = (r1_report_line){c->run[k].label, s};
-        }
-        snprintf(full, sizeof full, "%s: %s", title, c->metrics[i]);
-        r1_report_chart(b, full, unit, lines, n);
+        drawing d;
+        if (draw(c, c->metrics[i], &d))
+            r1_report_chart(b, d.title, d.unit, d.lines, d.n);
     }
     r1_buf_puts(b, "</div>\n");
 }
@@ -371,25 +421,67 @@ static void put_tables(r1_buf *b, const r1_compare *c)
     r1_buf_puts(b, "</table></div>\n");
 }
 
+static void put_page(const r1_compare *c, r1_buf *b)
+{
+    r1_html_begin(b, "Runs compared", "r1 runs");
+    for (int i = 0; i < c->n; i++) {
+        r1_buf_puts(b, "<p class=\"dim\">");
+        r1_html_string(b, c->run[i].label);
+        r1_buf_puts(b, ": ");
+        r1_html_string(b, c->run[i].kind);
+        r1_buf_puts(b, ", ");
+        r1_html_string(b, c->run[i].status);
+        r1_buf_printf(b, ", %" PRId64 " steps.</p>\n", c->run[i].steps);
+    }
+    put_curves(b, c);
+    put_tables(b, c);
+    r1_html_end(b);
+}
+
+/* ---- The picture ------------------------------------------------------------------------- */
+
+enum { LEGEND_HIGH = 26, LEGEND_COLUMNS = 4 };
+
+/* Charts in two columns, and above them which colour is whose. */
+static void put_picture(const r1_compare *c, r1_buf *b)
+{
+    drawing d;
+    int charts = 0, at = 0;
+    for (int i = 0; i < c->n_metrics; i++)
+        charts += draw(c, c->metrics[i], &d);
+    const int columns = charts > 1 ? 2 : 1, width = columns * R1_REPORT_WIDE,
+              top = LEGEND_HIGH * ((c->n + LEGEND_COLUMNS - 1) / LEGEND_COLUMNS);
+    r1_html_picture_begin(b, "Runs compared", width,
+                          top + R1_REPORT_HIGH * ((charts + columns - 1) / columns));
+    for (int k = 0; k < c->n; k++) {
+        int x = 12 + k % LEGEND_COLUMNS * (width - 12) / LEGEND_COLUMNS,
+            y = LEGEND_HIGH * (k / LEGEND_COLUMNS) + 17;
+        r1_buf_printf(b, "<path class=\"line c%d\" d=\"M%d %dh14\"/><text x=\"%d\" y=\"%d\">",
+                      k, x, y - 4, x + 20, y);
+        r1_html_string(b, c->run[k].label);
+        r1_buf_puts(b, "</text>\n");
+    }
+    for (int i = 0; i < c->n_metrics; i++) {
+        if (!draw(c, c->metrics[i], &d))
+            continue;
+        r1_report_plot(b, at % columns * R1_REPORT_WIDE, top + at / columns * R1_REPORT_HIGH,
+                       d.title, d.unit, d.lines, d.n);
+        at++;
+    }
+    r1_html_picture_end(b);
+}
+
 r1_status r1_compare_write(const r1_compare *c, const char *path, r1_err *err)
 {
     r1_buf b;
+    const size_t n = strlen(path);
     r1_buf_init(&b, (size_t)64 << 20);
-    r1_html_begin(&b, "Runs compared", "r1 runs");
-    for (int i = 0; i < c->n; i++) {
-        r1_buf_puts(&b, "<p class=\"dim\">");
-        r1_html_string(&b, c->run[i].label);
-        r1_buf_puts(&b, ": ");
-        r1_html_string(&b, c->run[i].kind);
-        r1_buf_puts(&b, ", ");
-        r1_html_string(&b, c->run[i].status);
-        r1_buf_printf(&b, ", %" PRId64 " steps.</p>\n", c->run[i].steps);
-    }
-    put_curves(&b, c);
-    put_tables(&b, c);
-    r1_html_end(&b);
+    if (n > 4 && strcmp(path + n - 4, ".svg") == 0)
+        put_picture(c, &b);
+    else
+        put_page(c, &b);
     r1_os_file *f = NULL;
-    r1_status s = b.full ? r1_fail(err, R1_ENOMEM, "%s: the page is larger than 64 MiB", path)
+    r1_status s = b.full ? r1_fail(err, R1_ENOMEM, "%s: it is larger than 64 MiB", path)
                          : r1_os_file_open(path, &f, err);
     if (s == R1_OK) {
         r1_os_file_write(f, b.data, b.len);

@@ -371,7 +371,7 @@ static bool belongs(const chart *c, const char *metric)
 }
 
 /* The plot's place in the picture, and how values map to it. */
-enum { SVG_W = 560, SVG_H = 250, LEFT = 58, RIGHT = 12, TOP = 10, BOTTOM = 30 };
+enum { SVG_W = R1_REPORT_WIDE, SVG_H = 250, LEFT = 58, RIGHT = 12, TOP = 10, BOTTOM = 30 };
 typedef struct {
     axis x, y;
 } frame;
@@ -450,28 +450,44 @@ static void put_axes(r1_buf *b, const frame *f)
                       "<text class=\"xl\" x=\"%.1f\" y=\"%d\">%s</text>\n",
                       px, SVG_H - BOTTOM, px, SVG_H - 8, label);
     }
-    r1_buf_printf(b, "<text class=\"yl\" x=\"%d\" y=\"%d\">step</text>\n", LEFT - 6, SVG_H - 8);
+    r1_buf_printf(b, "<text class=\"yl\" x=\"%d\" y=\"%d\">step</text>\n", LEFT - 20,
+                  SVG_H - 8);
 }
 
-void r1_report_chart(r1_buf *b, const char *title, const char *unit,
-                     const r1_report_line *lines, int n)
+/* Axes for all of the lines; false: none has a value. */
+static bool fit_frame(frame *f, const r1_report_line *lines, int n)
 {
     double min = (double)INFINITY, max = -(double)INFINITY, first = (double)INFINITY,
            last = -(double)INFINITY;
-    int shown = n < R1_REPORT_LINES ? n : R1_REPORT_LINES;
-    for (int i = 0; i < shown; i++) {
+    for (int i = 0; i < n; i++) {
         const r1_report_series *s = lines[i].series;
         finite_range(s->values, s->n, &min, &max);
         first = s->n ? fmin(first, (double)s->steps[0]) : first;
         last = s->n ? fmax(last, (double)s->steps[s->n - 1]) : last;
     }
     if (!(first <= last))
-        return;
+        return false;
     if (!(last > first))
         last = first + 1;
-    frame f = {.y = axis_of(min, max, 5)};
-    f.x = (axis){first, last, fmax(1, nice_step(last - first, 7))};
+    f->y = axis_of(min, max, 5);
+    f->x = (axis){first, last, fmax(1, nice_step(last - first, 7))};
+    return true;
+}
 
+static void put_plot(r1_buf *b, const frame *f, const r1_report_line *lines, int n)
+{
+    put_axes(b, f);
+    for (int i = 0; i < n; i++)
+        put_series(b, f, lines[i].series, lines[i].colour);
+}
+
+void r1_report_chart(r1_buf *b, const char *title, const char *unit,
+                     const r1_report_line *lines, int n)
+{
+    frame f;
+    int shown = n < R1_REPORT_LINES ? n : R1_REPORT_LINES;
+    if (!fit_frame(&f, lines, shown))
+        return;
     r1_buf_puts(b, "<figure><figcaption><b>");
     r1_html_string(b, title);
     r1_buf_puts(b, "</b> <span class=\"dim\">");
@@ -480,9 +496,7 @@ void r1_report_chart(r1_buf *b, const char *title, const char *unit,
                   SVG_W, SVG_H);
     r1_html_string(b, title);
     r1_buf_puts(b, "</title>\n");
-    put_axes(b, &f);
-    for (int i = 0; i < shown; i++)
-        put_series(b, &f, lines[i].series, i);
+    put_plot(b, &f, lines, shown);
     r1_buf_puts(b, "</svg>\n<div class=\"legend\">");
     for (int i = 0; i < shown; i++) {
         char a[32] = "–", z[32] = "–";
@@ -491,13 +505,28 @@ void r1_report_chart(r1_buf *b, const char *title, const char *unit,
             r1_report_number(a, sizeof a, s->values[0]);
             r1_report_number(z, sizeof z, s->values[s->n - 1]);
         }
-        r1_buf_printf(b, "<span><i class=\"c%d\"></i>", i);
+        r1_buf_printf(b, "<span><i class=\"c%d\"></i>", lines[i].colour);
         r1_html_string(b, lines[i].label);
         r1_buf_printf(b, " <span class=\"dim\">%s → %s</span></span> ", a, z);
     }
     if (shown < n)
         r1_buf_printf(b, "<span class=\"dim\">and %d more</span>", n - shown);
     r1_buf_puts(b, "</div></figure>\n");
+}
+
+void r1_report_plot(r1_buf *b, int x, int y, const char *title, const char *unit,
+                    const r1_report_line *lines, int n)
+{
+    frame f;
+    r1_buf_printf(b, "<text class=\"head\" x=\"%d\" y=\"%d\">", x + LEFT, y + 15);
+    r1_html_string(b, title);
+    r1_buf_printf(b, "</text><text class=\"yl\" x=\"%d\" y=\"%d\">", x + SVG_W - RIGHT, y + 15);
+    r1_html_string(b, unit);
+    r1_buf_printf(b, "</text>\n<svg x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\">\n", x,
+                  y + R1_REPORT_HIGH - SVG_H, SVG_W, SVG_H);
+    if (fit_frame(&f, lines, n))
+        put_plot(b, &f, lines, n);
+    r1_buf_puts(b, "</svg>\n");
 }
 
 int r1_report_place(const char *metric, const char **title, const char **unit)
@@ -516,8 +545,10 @@ static void put_chart(r1_buf *b, const chart *c, const r1_report_metrics *m)
     r1_report_line *lines = R1_NEW_N(r1_report_line, (size_t)m->n + 1);
     int n = 0;
     for (int i = 0; i < m->n; i++)
-        if (belongs(c, m->series[i].name) && m->series[i].n > 0)
-            lines[n++] = (r1_report_line){m->series[i].name, &m->series[i]};
+        if (belongs(c, m->series[i].name) && m->series[i].n > 0) {
+            lines[n] = (r1_report_line){m->series[i].name, &m->series[i], n};
+            n++;
+        }
     r1_report_chart(b, c->title, c->unit, lines, n);
     r1_mem_free(lines);
 }

@@ -37,6 +37,7 @@ void r1_report_series_json(const r1_report_series *s, r1_buf *out);
 typedef struct {
     const char *label;
     const r1_report_series *series;
+    int colour; /* of the style, below R1_REPORT_LINES */
 } r1_report_line;
 
 /* Append a chart of some lines over one another; nothing when none has values.  More than
@@ -44,6 +45,12 @@ typedef struct {
 enum { R1_REPORT_LINES = 8 };
 void r1_report_chart(r1_buf *b, const char *title, const char *unit,
                      const r1_report_line *lines, int n);
+
+/* Append the same chart as a part of a picture (html.h), R1_REPORT_WIDE x R1_REPORT_HIGH large, its
+ * corner at (x, y); a legend is the caller's.  n <= R1_REPORT_LINES. */
+enum { R1_REPORT_WIDE = 560, R1_REPORT_HIGH = 274 };
+void r1_report_plot(r1_buf *b, int x, int y, const char *title, const char *unit,
+                    const r1_report_line *lines, int n);
 
 /* Where a metric stands in a report: the number of its chart and that chart's title and unit; -1
  * when it is in the table alone. */

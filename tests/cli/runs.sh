@@ -20,6 +20,7 @@ expect 2 'output' "$R1" runs show 1 -o x
 expect 2 'two runs or more' "$R1" runs compare 1
 expect 2 "unexpected argument '9'" "$R1" runs compare 1 2 3 4 5 6 7 8 9
 expect 2 "'x'" "$R1" runs compare 1 x
+expect 2 'metrics belongs' "$R1" runs show 1 --metrics reward
 expect 2 'at most 1 run' "$R1" runs show 1 2
 
 if [ -f recipes/modsum-base.json ]; then
@@ -40,6 +41,10 @@ if [ -f recipes/modsum-base.json ]; then
     expect 0 '"steps": \[2, 3\]' "$R1" runs compare 1 2 --json
     expect 0 '' "$R1" runs compare 2 1 -o "$TMP/both.html"
     grep -q '</html>' "$TMP/both.html" || fail "no page"
+    expect 0 '^loss ' "$R1" runs compare 2 1 --metrics loss -o "$TMP/both.svg"
+    grep -q '^</svg>' "$TMP/both.svg" || fail "no picture"
+    ! grep -q '^grad_norm ' "$TMP/out" || fail "more than was chosen"
+    expect_error "no run has a metric 'rewrad'" "$R1" runs compare 1 2 --metrics rewrad
     expect_error 'named twice' "$R1" runs compare 1 1
     expect_error 'no run 9' "$R1" runs compare 1 9
     expect 1 'both|dev' "$R1" runs compare 1 2 -o /dev/null/both.html

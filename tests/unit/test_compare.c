@@ -110,6 +110,51 @@ static void test_page(void **state)
     r1_compare_release(&c);
 }
 
+static int count(const char *text, const char *what)
+{
+    int n = 0;
+    for (; (text = strstr(text, what)); text++)
+        n++;
+    return n;
+}
+
+/* Charts of what was chosen, each with a line a run, in colours that a legend tells. */
+static void test_picture(void **state)
+{
+    fixture *f = *state;
+    r1_compare c;
+    char path[128], *svg;
+    size_t len;
+    snprintf(path, sizeof path, "%s/curves.svg", f->dir);
+    OK(r1_compare_read(f->store, f->id, 2, &c, err));
+    OK(r1_compare_write(&c, path, err));
+    OK(r1_os_read_file(path, 1 << 20, &svg, &len, err));
+    assert_int_equal(count(svg, "class=\"head\""), 3); /* not x/own: reports do not show it */
+    r1_mem_free(svg);
+    r1_err why = {0};
+    assert_int_equal(r1_compare_choose(&c, "reward,nought", &why), R1_EARG);
+    assert_non_null(strstr(why.msg, "'nought'"));
+    assert_int_equal(r1_compare_choose(&c, "rewar", &why), R1_EARG);
+    assert_int_equal(r1_compare_choose(&c, "", &why), R1_EARG);
+    assert_int_equal(c.n_metrics, 4); /* as before */
+    OK(r1_compare_choose(&c, "x/own,reward,x/own", err));
+    assert_int_equal(c.n_metrics, 2);
+    assert_string_equal(c.metrics[0], "x/own");
+    OK(r1_compare_write(&c, path, err));
+    OK(r1_os_read_file(path, 1 << 20, &svg, &len, err));
+    assert_memory_equal(svg, "<svg xmlns=", 11);
+    assert_int_equal(count(svg, "<svg"), 3); /* the picture, and a chart in it for each */
+    assert_int_equal(count(svg, "</svg>"), 3);
+    assert_non_null(strstr(svg, ">x/own</text>"));
+    assert_non_null(strstr(svg, ">Reward: reward</text>"));
+    assert_int_equal(count(svg, "<path class=\"line c0"), 3); /* two charts and the legend */
+    assert_int_equal(count(svg, "<path class=\"line c1"), 3);
+    assert_non_null(strstr(svg, "&lt;b&gt;second&lt;/b&gt;"));
+    assert_null(strstr(svg, "<b>"));
+    r1_mem_free(svg);
+    r1_compare_release(&c);
+}
+
 static void test_refusals(void **state)
 {
     fixture *f = *state;
@@ -141,6 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_figures),
         cmocka_unit_test(test_page),
+        cmocka_unit_test(test_picture),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
