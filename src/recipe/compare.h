@@ -27,8 +27,7 @@ typedef struct {
     r1_compare_run run[R1_COMPARE_MAX];
     const char **metrics; /* [n_metrics] the union: in the order of reports, then the others */
     int n_metrics;
-    bool
-        chosen; /* by r1_compare_choose: charts of all of them, whether reports have one or not */
+    bool chosen; /* by r1_compare_choose: charts of all, whether reports have one or not */
     r1_compare_option *options; /* [n_options] */
     int n_options;
 } r1_compare;
@@ -37,11 +36,12 @@ typedef struct {
 r1_status r1_compare_read(r1_store *s, const int64_t *ids, int n, r1_compare *out, r1_err *err);
 void r1_compare_release(r1_compare *c);
 
-/* Leave only these metrics, in this order: names with commas between.  R1_EARG when no run has one. */
+/* Leave only these metrics, in this order: names with commas between.  R1_EARG when no run has
+ * one. */
 r1_status r1_compare_choose(r1_compare *c, const char *list, r1_err *err);
 
-/* As text for a terminal `columns` wide, as one JSON object, as a file that is replaced atomically: a
- * page without scripts or, when the path ends with .svg, a picture of the curves. */
+/* As text for a terminal `columns` wide, as one JSON object, as a file that is replaced
+ * atomically: a page without scripts or, when the path ends with .svg, a picture of the curves. */
 void r1_compare_text(const r1_compare *c, int columns, r1_buf *out);
 void r1_compare_json(const r1_compare *c, r1_buf *out);
 r1_status r1_compare_write(const r1_compare *c, const char *path, r1_err *err);

@@ -10,8 +10,8 @@
 void r1_html_begin(r1_buf *b, const char *title, const char *name);
 void r1_html_end(r1_buf *b);
 
-/* A picture alone, as SVG, in the pages' colours and with their style of charts.  The class "head" is
- * a heading's. */
+/* A picture alone, as SVG, in the pages' colours and with their style of charts.  The class "head"
+ * is a heading's. */
 void r1_html_picture_begin(r1_buf *b, const char *title, int width, int height);
 void r1_html_picture_end(r1_buf *b);
 
