@@ -4,6 +4,9 @@
  * Keys are read in blocks of 64, turned so that lanes are keys, once for all queries whose lists
  * hold the same keys there; then scores are small matrix products without horizontal sums.
  *
+ * With BF16 keys and values, and an instruction for it, sums are of pairs of BF16 terms: pairs of
+ * neighbours in a head for scores, of keys or of queries for the others.
+ *
  * What a row gets depends on its own list only.  Blocks and chunks of 256 keys are counted from
  * the start of the list, wherever its keys lie.  A score is one chain of additions over the width
  * of the head.  A chunk has one softmax: its largest score, then exponentials, then the sum of
