@@ -276,8 +276,10 @@ static r1_status put_curves(r1_buf *b, r1_store *store, const r1_pipeline_row *r
         int count = 0;
         for (int i = 0; i < n; i++) {
             const r1_report_series *series = r1_report_find(&m[i], curves[c].metric);
-            if (series)
+            if (series) {
                 lines[count] = (r1_report_line){rows[i].label, series, count};
+                count++;
+            }
         }
         r1_report_chart(b, curves[c].title, curves[c].unit, lines, count);
     }

@@ -62,6 +62,7 @@ has '^SFT +[0-9.]+ %'
 has 'report.html'
 hasnot '^silent +[0-9.]+ %'
 grep -q '</html>' "$TMP/out1/report.html" || fail "no report"
+grep -q '<i class="c1">' "$TMP/out1/report.html" || fail "no curves of two runs"
 grep -q '"label": "SFT"' "$TMP/out1/table.json" || fail "no table"
 grep -q '"why": "wrong"' "$TMP/out1/own/data/traces.jsonl" || fail "no reasons"
 [ -e "$TMP/out1/tuned/stage.json" ] && [ -e "$TMP/out1/tuned/eval.json" ] || fail "no manifest"
