@@ -352,20 +352,25 @@ static bool in_pairs(const r1_attn_job *j)
            j->dk_dim % PAIRED_COLUMNS == 0 && j->dv_dim % PAIRED_COLUMNS == 0;
 }
 
-/* A row as pairs of neighbours: (width/2). */
-static void read_paired_row(float *to, const panel *p, int64_t row, float *scratch)
+/* A row of queries or of their gradients: padded, or as pairs of neighbours: (width/2). */
+static void read_query(float *to, const panel *p, int64_t row, bool pairs)
 {
-    if (p->dtype == R1_BF16) {
+    if (pairs && p->dtype == R1_BF16) {
         memcpy(to, p->base + row * p->step, (size_t)p->width * sizeof(uint16_t));
         return;
     }
-    read_row(scratch, p, row);
-    pair_neighbours(to, scratch, p->width);
+    read_row(to, p, row);
+    if (pairs)
+        pair_neighbours(to, to, p->width);
 }
 
-/* Rows at[0..n) of BF16, turned, as pairs of neighbours in a row: (width/2,BLOCK). */
-static void read_turned_pairs(float *to, const panel *p, const int32_t *at, int n)
+/* Rows at[0..n) of keys or values, turned; with pairs of neighbours in a row: (width/2,BLOCK). */
+static void read_columns(float *to, const panel *p, const int32_t *at, int n, bool pairs)
 {
+    if (!pairs) {
+        read_turned(to, p, at, n);
+        return;
+    }
     panel dwords = *p;
     dwords.width /= 2;
     load_turned(to, &dwords, R1_F32, at, n);
@@ -383,12 +388,21 @@ static void pair_rows(float *to, int width, const char *const *row, int n)
         }
 }
 
-/* Rows at[0..n) of a panel as pairs of rows. */
-static void read_paired_rows(float *to, const panel *p, const int32_t *at, int n)
+static void find_rows(const char **row, const panel *p, const int32_t *at, int n)
 {
-    const char *row[BLOCK];
     for (int j = 0; j < n; j++)
         row[j] = p->base + at[j] * p->step;
+}
+
+/* Rows at[0..n) of keys or values, (n,padded), or as pairs of rows. */
+static void read_terms(float *to, const panel *p, const int32_t *at, int n, bool pairs)
+{
+    const char *row[BLOCK];
+    if (!pairs) {
+        read_rows(to, p, at, n);
+        return;
+    }
+    find_rows(row, p, at, n);
     pair_rows(to, p->width, row, n);
 }
 
@@ -409,8 +423,7 @@ static void locate(cursor *c, int32_t *at, const r1_rows *rows, int row, int fir
     int begin = c->begin;
     while (begin + s->n <= first)
         begin += s++->n;
-    if (first % CHUNK == 0) /* a chunk is gone through twice */
-        *c = (cursor){row, begin, s};
+    *c = (cursor){row, begin, s};
     for (int i = 0; i < n; begin += s++->n)
         for (int in = first + i - begin; in < s->n && i < n; in++)
             at[i++] = s->first + in;
@@ -593,8 +606,7 @@ static void sums_in_place(float *y, int ny, const float *c, int c_row, const pan
                           const int32_t *at, int n, bool pairs)
 {
     const char *row[BLOCK + 1];
-    for (int j = 0; j < n; j++)
-        row[j] = p->base + at[j] * p->step;
+    find_rows(row, p, at, n);
     row[n] = row[n - 1]; /* beside a last one of an odd number */
     if (HAS_PAIRS && pairs)
         sum_tiles(y, ny, c, c_row, 1, row, R1_BF16, ROWS_TO_PAIR, p->width, (n + 1) / 2);
@@ -740,7 +752,7 @@ static void seek_run(run *u, cursor *c, const r1_attn_job *j, const r1_attn_task
 
 /* A task's memory. */
 typedef struct {
-    cursor at;
+    cursor at_keys, at_values; /* values follow when the scores of a chunk are there */
     panel k, v;
     bool pairs;
     float *q;         /* (queries,padded dk), or pairs */
@@ -770,12 +782,10 @@ static void read_keys(forward_state *f, const run *u, int queries)
         const int more = most_of(least(f->next->keys - asked, ask), 0);
         fetch_rows(&f->k, f->next->at + asked, more);
         asked += more;
-        if (f->pairs)
-            read_turned_pairs(f->turned + k, &f->k, u->at + k, n);
-        else if (words)
+        if (words)
             read_words(f->words + k, &f->k, u->at + k, n);
         else
-            read_turned(f->turned + k, &f->k, u->at + k, n);
+            read_columns(f->turned + k, &f->k, u->at + k, n, f->pairs);
     }
     f->keys = words ? (const void *)f->words : f->turned;
     f->keys_form = f->pairs ? PAIRS : !words ? FLOATS : t == R1_F16 ? F16_WORDS : BF16_WORDS;
@@ -795,10 +805,7 @@ static void add_values(forward_state *f, int query, int n, int in, const run *u)
         sums_in_place(y, n, s, CHUNK, &f->v, u->at, u->keys, f->pairs);
         return;
     }
-    if (f->pairs)
-        read_paired_rows(f->values, &f->v, u->at, u->keys);
-    else
-        read_rows(f->values, &f->v, u->at, u->keys);
+    read_terms(f->values, &f->v, u->at, u->keys, f->pairs);
     sums(y, n, s, CHUNK, 1, f->values, f->vw, u->seen, f->pairs);
 }
 
@@ -812,7 +819,7 @@ static void forward_chunk(const r1_attn_job *j, const r1_attn_task *t, forward_s
     while (f->next->keys && f->next->first < end) {
         const run *u = f->next;
         f->next = &f->run[u == f->run];
-        seek_run(f->next, &f->at, j, t, u->row + u->n, u->first, last);
+        seek_run(f->next, &f->at_keys, j, t, u->row + u->n, u->first, last);
         read_keys(f, u, u->n * t->heads);
         const int query = u->row * t->heads;
         scores(f->s + query * CHUNK + u->first % CHUNK, CHUNK, f->q + query * f->kw, f->kw,
@@ -827,8 +834,8 @@ static void forward_chunk(const r1_attn_job *j, const r1_attn_task *t, forward_s
         memset(f->of[i].y, 0, (size_t)f->vw * sizeof(float));
     }
     run u;
-    for (seek_run(&u, &f->at, j, t, 0, begin, end); u.keys;
-         seek_run(&u, &f->at, j, t, u.row + u.n, u.first, end))
+    for (seek_run(&u, &f->at_values, j, t, 0, begin, end); u.keys;
+         seek_run(&u, &f->at_values, j, t, u.row + u.n, u.first, end))
         add_values(f, u.row * t->heads, u.n * t->heads, u.first % CHUNK, &u);
 }
 
@@ -851,15 +858,12 @@ static void forward(const r1_attn_job *j, const r1_attn_task *t, float *scratch)
     for (int i = 0; i < queries; i++) {
         int row = t->group.row + i / t->heads, head = t->head + i % t->heads;
         const panel q = panel_of(&j->q, head, j->dk_dim);
-        if (f.pairs)
-            read_paired_row(f.q + i * f.kw, &q, row, f.turned);
-        else
-            read_row(f.q + i * f.kw, &q, row);
+        read_query(f.q + i * f.kw, &q, row, f.pairs);
         all[i] = (part){-INFINITY, 0, y + i * f.vw};
         of[i] = (part){-INFINITY, 0, y + (queries + i) * f.vw};
     }
     f.next = f.run;
-    seek_run(f.next, &f.at, j, t, 0, t->chunk * CHUNK,
+    seek_run(f.next, &f.at_keys, j, t, 0, t->chunk * CHUNK,
              least(t->group.keys, (t->chunk + t->chunks) * CHUNK));
     for (int c = t->chunk; c < t->chunk + t->chunks && c * CHUNK < t->group.keys; c++) {
         forward_chunk(j, t, &f, c);
@@ -901,19 +905,12 @@ typedef struct {
     int n;
 } queries_bwd;
 
-static void read_query(const r1_attn_job *j, queries_bwd *b, int row, int head)
+static void load_query(const r1_attn_job *j, queries_bwd *b, int row, int head)
 {
     const int i = b->n++;
     const panel q = panel_of(&j->q, head, j->dk_dim), dy = panel_of(&j->dy, head, j->dv_dim);
-    float *to_q = b->q + i * r1_attn_padded(j->dk_dim),
-          *to_dy = b->dy + i * r1_attn_padded(j->dv_dim);
-    if (b->pairs) {
-        read_paired_row(to_q, &q, row, to_q);
-        read_paired_row(to_dy, &dy, row, to_dy);
-    } else {
-        read_row(to_q, &q, row);
-        read_row(to_dy, &dy, row);
-    }
+    read_query(b->q + i * r1_attn_padded(j->dk_dim), &q, row, b->pairs);
+    read_query(b->dy + i * r1_attn_padded(j->dv_dim), &dy, row, b->pairs);
     b->lse[i] = ((const float *)j->lse.data)[row * j->lse.stride0 + head];
     b->delta[i] = j->delta[(int64_t)row * j->heads + head];
     b->row[i] = row;
@@ -929,15 +926,6 @@ static void block_bwd(const r1_attn_job *j, queries_bwd *b, const float *k, cons
     for (int i = 0; i < b->n; i++)
         weights_bwd(b->s + i * BLOCK, b->dp + i * BLOCK, b->lse[i], b->delta[i], j->scale,
                     b->seen[i]);
-}
-
-/* A block of keys or values as block_bwd takes it. */
-static void read_block(float *to, const panel *p, const int32_t *at, int n, bool pairs)
-{
-    if (pairs)
-        read_turned_pairs(to, p, at, n);
-    else
-        read_turned(to, p, at, n);
 }
 
 static float delta_of(const r1_attn_job *j, int row, int head, float *dy, float *y)
@@ -974,18 +962,15 @@ static void bwd_q(const r1_attn_job *j, const r1_attn_task *t, float *scratch)
         j->delta[(int64_t)row * j->heads + head] = delta_of(j, row, head, b.dy, y);
     }
     for (int i = 0; i < queries; i++)
-        read_query(j, &b, g->row + i / t->heads, t->head + i % t->heads);
+        load_query(j, &b, g->row + i / t->heads, t->head + i % t->heads);
     memset(dq, 0, (size_t)(queries * kw) * sizeof *dq);
     for (int first = 0; first < g->keys; first += BLOCK) {
         int32_t at[BLOCK];
         const int n = least(g->keys - first, BLOCK);
         locate(&c, at, j->rows, g->row, first, n);
-        if (b.pairs)
-            read_paired_rows(k, &of_k, at, n);
-        else
-            read_rows(k, &of_k, at, n);
-        read_block(turned_k, &of_k, at, n, b.pairs);
-        read_block(turned_v, &of_v, at, n, b.pairs);
+        read_terms(k, &of_k, at, n, b.pairs);
+        read_columns(turned_k, &of_k, at, n, b.pairs);
+        read_columns(turned_v, &of_v, at, n, b.pairs);
         for (int i = 0; i < queries; i++)
             b.seen[i] = visible(j->rows, b.row[i], first, n);
         block_bwd(j, &b, turned_k, turned_v);
@@ -1097,8 +1082,8 @@ static void bwd_k(const r1_attn_job *j, int key_head, int key, int n, float *scr
     int32_t row[BLOCK];
     for (int i = 0; i < n; i++)
         row[i] = key + i;
-    read_block(k.turned_k, &of_k, row, n, b.pairs);
-    read_block(k.turned_v, &of_v, row, n, b.pairs);
+    read_columns(k.turned_k, &of_k, row, n, b.pairs);
+    read_columns(k.turned_v, &of_v, row, n, b.pairs);
     memset(k.dk, 0, (size_t)(BLOCK * kw) * sizeof *k.dk);
     memset(k.dv, 0, (size_t)(BLOCK * vw) * sizeof *k.dv);
     for (int i = 0; i < j->n_groups; i++) {
@@ -1111,7 +1096,7 @@ static void bwd_k(const r1_attn_job *j, int key_head, int key, int n, float *scr
             for (int r = g->row; r < g->row + g->n; r++)
                 for (int h = head; h < least(head + j->group_heads, share); h++)
                     if (j->rows->n_keys[r] > first)
-                        read_query(j, &b, r, key_head * share + h);
+                        load_query(j, &b, r, key_head * share + h);
             add_queries(j, &b, &k);
         }
     }
