@@ -1106,4 +1106,6 @@ static void bwd_k(const r1_attn_job *j, int key_head, int key, int n, float *scr
     }
 }
 
-const r1_attn_kernels R1_ISA_SYMBOL(r1_attn_kernels) = {forward, join, bwd_q, bwd_k};
+const r1_attn_kernels R1_ISA_SYMBOL(r1_attn_kernels) = {
+    forward, join, bwd_q, bwd_k, HAS_PAIRS ? R1_BF16 : R1_F16,
+};

@@ -66,6 +66,7 @@ typedef struct {
     void (*bwd_q)(const r1_attn_job *j, const r1_attn_task *t, float *scratch);
     /* dk, dv of keys [key, key + n) of one key head, n <= R1_ATTN_BLOCK. */
     void (*bwd_k)(const r1_attn_job *j, int key_head, int key, int n, float *scratch);
+    r1_dtype narrow; /* keys and values of 16 bits that forward takes as they are, or F16 */
 } r1_attn_kernels;
 
 extern const r1_attn_kernels r1_attn_kernels_scalar, r1_attn_kernels_avx2,

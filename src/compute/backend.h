@@ -192,6 +192,7 @@ struct r1_backend {
     const r1_backend_ops *ops;
     r1_pool *pool;   /* host threads, owned */
     const char *isa; /* see r1_backend_isa */
+    r1_dtype narrow; /* of 16 bits, what keys and values best are beside F32 activations */
 };
 
 /* name: "cpu" ("cuda" comes later).  threads 0 = one per core. */

@@ -736,6 +736,7 @@ r1_status r1_cpu_open(int threads, r1_backend **out, r1_err *err)
         c->attn_kernels = &r1_attn_kernels_neon;
     }
 #endif
+    c->base.narrow = c->attn_kernels->narrow;
     *out = &c->base;
     return R1_OK;
 }

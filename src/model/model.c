@@ -9,7 +9,6 @@
 #include "base/json.h"
 #include "base/os.h"
 #include "base/rng.h"
-#include "compute/isa.h"
 #include "compute/quant.h"
 #include "model/cache.h"
 #include "model/lora.h"
@@ -136,12 +135,6 @@ static bool is_block(r1_dtype t)
     return r1_tensor_traits(t)->block > 1;
 }
 
-/* Keys and values of 16 bits: of the form that attention multiplies as it is, if it does one. */
-static r1_dtype narrow_kv(const r1_backend *b)
-{
-    return r1_isa_find(r1_backend_isa(b)) == R1_ISA_AVX512BF16 ? R1_BF16 : R1_F16;
-}
-
 /* In which dtypes to compute, from the weights and the caller's wish. */
 static void choose_dtypes(r1_model *m, r1_compute wish)
 {
@@ -155,7 +148,7 @@ static void choose_dtypes(r1_model *m, r1_compute wish)
     if (wish == R1_COMPUTE_AUTO && !blocks)
         m->compute = m->trainable || narrow ? R1_COMPUTE_BF16 : R1_COMPUTE_F32;
     m->act = m->compute == R1_COMPUTE_BF16 ? R1_BF16 : R1_F32;
-    m->kv_dtype = m->compute == R1_COMPUTE_AUTO ? narrow_kv(m->backend) : m->act;
+    m->kv_dtype = m->compute == R1_COMPUTE_AUTO ? m->backend->narrow : m->act;
 }
 
 r1_status r1_model_set_kv(r1_model *m, r1_dtype t, r1_err *err)
