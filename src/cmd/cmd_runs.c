@@ -467,7 +467,7 @@ static r1_status act_report(r1_store *s, const int64_t *runs, int n, const optio
     return report(s, runs[0], v, err);
 }
 
-static const struct {
+static const struct action_row {
     const char *name;
     int least, most; /* runs */
     bool output, json;
@@ -491,19 +491,22 @@ static bool parse_id(const char *text, int64_t *id)
 
 enum { MAX_WORDS = 1 + R1_COMPARE_MAX };
 
-/* The options that go with an action. */
-static r1_status check_options(int a, const options *v, r1_err *err)
+/* The options that go with an action; NULL: the list. */
+static r1_status check_options(const struct action_row *a, const options *v, r1_err *err)
 {
-    if (v->output && !actions[a].output)
+    action *act = a ? a->act : NULL;
+    if (v->output && !(a && a->output))
         return r1_fail(err, R1_EARG, "--output belongs to `runs report` and `runs compare`");
-    if (v->json && !actions[a].json)
+    if (v->json && a && !a->json)
         return r1_fail(err, R1_EARG,
                        "--json belongs to `runs`, `runs show`, `samples` and `compare`");
-    if (v->metrics && actions[a].act != act_compare)
+    if (v->metrics && act != act_compare)
         return r1_fail(err, R1_EARG, "--metrics belongs to `runs compare`");
-    if (v->step && actions[a].act != act_samples)
+    if (v->step && act != act_samples)
         return r1_fail(err, R1_EARG, "--step belongs to `runs samples`");
-    if ((actions[a].act == act_export) != (v->csv || v->jsonl) || (v->csv && v->jsonl))
+    if (!a && (v->csv || v->jsonl))
+        return r1_fail(err, R1_EARG, "--csv and --jsonl belong to `runs export`");
+    if ((act == act_export) != (v->csv || v->jsonl) || (v->csv && v->jsonl))
         return r1_fail(err, R1_EARG, "runs export takes one of --csv and --jsonl");
     return R1_OK;
 }
@@ -513,18 +516,8 @@ static r1_status understand(const char **words, int n_words, const options *v, a
                             int64_t *runs, r1_err *err)
 {
     *act = NULL;
-    if (n_words == 0) {
-        if (v->output)
-            return r1_fail(err, R1_EARG,
-                           "--output belongs to `runs report` and `runs compare`");
-        if (v->step)
-            return r1_fail(err, R1_EARG, "--step belongs to `runs samples`");
-        if (v->metrics)
-            return r1_fail(err, R1_EARG, "--metrics belongs to `runs compare`");
-        return v->csv || v->jsonl
-                   ? r1_fail(err, R1_EARG, "--csv and --jsonl belong to `runs export`")
-                   : R1_OK;
-    }
+    if (n_words == 0)
+        return check_options(NULL, v, err);
     const char *names[N_ACTIONS];
     int a = -1;
     for (int i = 0; i < N_ACTIONS; i++) {
@@ -550,7 +543,7 @@ static r1_status understand(const char **words, int n_words, const options *v, a
         if (!parse_id(words[i], &runs[i - 1]))
             return r1_fail(err, R1_EARG, "runs %s: '%.60s' is not a run's ID", words[0],
                            words[i]);
-    R1_TRY(check_options(a, v, err));
+    R1_TRY(check_options(&actions[a], v, err));
     *act = actions[a].act;
     return R1_OK;
 }
