@@ -5,14 +5,12 @@ serve_start() {
     server=$!
     trap 'kill "$server" 2> /dev/null; rm -rf "$TMP"' EXIT
     BASE=""
-    for _ in $(seq 600); do
-        BASE=$(grep -oE 'https?://[^ ]*[0-9]' "$TMP/serve.out") && return 0
-        kill -0 "$server" 2> /dev/null || break
-        sleep 0.1
-    done
+    wait_for "$server" serve_listens && return 0
     fail "the server did not start: $(cat "$TMP/serve.err")"
     finish
 }
+
+serve_listens() { BASE=$(grep -oE 'https?://[^ ]*[0-9]' "$TMP/serve.out"); }
 
 # A small model with a chat template, as `tiny` in the cache.
 serve_model() {

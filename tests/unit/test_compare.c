@@ -1,5 +1,6 @@
 /* test_compare.c: two runs of a store beside one another. */
 #include "golden.h"
+#include "occurrences.h"
 
 #include "base/os.h"
 #include "recipe/compare.h"
@@ -88,16 +89,23 @@ static void test_figures(void **state)
     r1_compare_release(&c);
 }
 
+/* The text of the file that is written under a name. */
+static char *written(const fixture *f, const r1_compare *c, const char *name)
+{
+    char path[128], *text;
+    size_t len;
+    snprintf(path, sizeof path, "%s/%s", f->dir, name);
+    OK(r1_compare_write(c, path, err));
+    OK(r1_os_read_file(path, 1 << 20, &text, &len, err));
+    return text;
+}
+
 static void test_page(void **state)
 {
     fixture *f = *state;
     r1_compare c;
-    char path[128], *page;
-    size_t len;
-    snprintf(path, sizeof path, "%s/page.html", f->dir);
     OK(r1_compare_read(f->store, f->id, 2, &c, err));
-    OK(r1_compare_write(&c, path, err));
-    OK(r1_os_read_file(path, 1 << 20, &page, &len, err));
+    char *page = written(f, &c, "page.html");
     assert_non_null(strstr(page, "Reward: reward"));
     assert_non_null(strstr(page, "emergence/backtracks"));
     assert_non_null(strstr(page, "class=\"line c1")); /* two lines in a chart */
@@ -110,26 +118,15 @@ static void test_page(void **state)
     r1_compare_release(&c);
 }
 
-static int count(const char *text, const char *what)
-{
-    int n = 0;
-    for (; (text = strstr(text, what)); text++)
-        n++;
-    return n;
-}
-
 /* Charts of what was chosen, each with a line a run, in colours that a legend tells. */
 static void test_picture(void **state)
 {
     fixture *f = *state;
     r1_compare c;
-    char path[128], *svg;
-    size_t len;
-    snprintf(path, sizeof path, "%s/curves.svg", f->dir);
     OK(r1_compare_read(f->store, f->id, 2, &c, err));
-    OK(r1_compare_write(&c, path, err));
-    OK(r1_os_read_file(path, 1 << 20, &svg, &len, err));
-    assert_int_equal(count(svg, "class=\"head\""), 3); /* not x/own: reports do not show it */
+    char *svg = written(f, &c, "curves.svg");
+    assert_int_equal(occurrences(svg, "class=\"head\""),
+                     3); /* not x/own: reports do not show it */
     r1_mem_free(svg);
     r1_err why = {0};
     assert_int_equal(r1_compare_choose(&c, "reward,nought", &why), R1_EARG);
@@ -140,15 +137,15 @@ static void test_picture(void **state)
     OK(r1_compare_choose(&c, "x/own,reward,x/own", err));
     assert_int_equal(c.n_metrics, 2);
     assert_string_equal(c.metrics[0], "x/own");
-    OK(r1_compare_write(&c, path, err));
-    OK(r1_os_read_file(path, 1 << 20, &svg, &len, err));
+    svg = written(f, &c, "curves.svg");
     assert_memory_equal(svg, "<svg xmlns=", 11);
-    assert_int_equal(count(svg, "<svg"), 3); /* the picture, and a chart in it for each */
-    assert_int_equal(count(svg, "</svg>"), 3);
+    assert_int_equal(occurrences(svg, "<svg"), 3); /* the picture, and a chart in it for each */
+    assert_int_equal(occurrences(svg, "</svg>"), 3);
     assert_non_null(strstr(svg, ">x/own</text>"));
     assert_non_null(strstr(svg, ">Reward: reward</text>"));
-    assert_int_equal(count(svg, "<path class=\"line c0"), 3); /* two charts and the legend */
-    assert_int_equal(count(svg, "<path class=\"line c1"), 3);
+    assert_int_equal(occurrences(svg, "<path class=\"line c0"),
+                     3); /* two charts and the legend */
+    assert_int_equal(occurrences(svg, "<path class=\"line c1"), 3);
     assert_non_null(strstr(svg, "&lt;b&gt;second&lt;/b&gt;"));
     assert_null(strstr(svg, "<b>"));
     r1_mem_free(svg);

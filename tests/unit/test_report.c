@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "occurrences.h"
+
 #include "base/os.h"
 #include "recipe/report.h"
 
@@ -123,14 +125,6 @@ static int teardown(void **state)
     return system(command);
 }
 
-static int count(const char *text, const char *word)
-{
-    int n = 0;
-    for (const char *p = strstr(text, word); p; p = strstr(p + 1, word))
-        n++;
-    return n;
-}
-
 static char *report(int64_t run)
 {
     char path[96], *text;
@@ -171,24 +165,27 @@ static void test_page(void **state)
     }
     assert_int_equal(r1_store_end(store, run, "done", NULL, &err), R1_OK);
     char *html = report(run);
-    assert_int_equal(count(html, "<svg"), 4); /* reward, loss, shares, counts */
-    assert_int_equal(count(html, "</svg>"), 4);
-    assert_int_equal(count(html, "<script"), 0);
-    assert_int_equal(count(html, "http"), 0);
-    assert_int_equal(count(html, "<b>name"), 0);
-    assert_int_equal(count(html, "nan"), 0);
-    assert_int_equal(count(html, "prefers-color-scheme:dark"), 1);
-    assert_int_equal(count(html, "<title>a &lt;b&gt;name&lt;/b&gt; · r1 run"), 1);
+    assert_int_equal(occurrences(html, "<svg"), 4); /* reward, loss, shares, counts */
+    assert_int_equal(occurrences(html, "</svg>"), 4);
+    assert_int_equal(occurrences(html, "<script"), 0);
+    assert_int_equal(occurrences(html, "http"), 0);
+    assert_int_equal(occurrences(html, "<b>name"), 0);
+    assert_int_equal(occurrences(html, "nan"), 0);
+    assert_int_equal(occurrences(html, "prefers-color-scheme:dark"), 1);
+    assert_int_equal(occurrences(html, "<title>a &lt;b&gt;name&lt;/b&gt; · r1 run"), 1);
     assert_int_equal(
-        count(html, "&lt;script&gt;alert(1)&lt;/script&gt; a\xEF\xBF\xBDz\xEF\xBF\xBD<"), 2);
-    assert_int_equal(count(html, "P&amp;Q"), 4);
-    assert_int_equal(count(html, "</span>begin"), 1);
-    assert_int_equal(count(html, "</span>end"), 1);
-    assert_int_equal(count(html, "<td>reward<td>0.0100<td>1.0000<td>1.0000<td>100</tr>"), 1);
-    assert_int_equal(count(html, "<td>loss<td>4.0000<td>0.0400<td>0.0400<td>100</tr>"), 1);
-    assert_int_equal(count(html, "<td>my own<td>1.0000<td>100.0<td>–<td>100</tr>"), 1);
-    assert_int_equal(count(html, "<details>"), 1);
-    assert_int_equal(count(html, "&quot;&lt;/pre&gt;&lt;script&gt;&quot;"), 1);
+        occurrences(html, "&lt;script&gt;alert(1)&lt;/script&gt; a\xEF\xBF\xBDz\xEF\xBF\xBD<"),
+        2);
+    assert_int_equal(occurrences(html, "P&amp;Q"), 4);
+    assert_int_equal(occurrences(html, "</span>begin"), 1);
+    assert_int_equal(occurrences(html, "</span>end"), 1);
+    assert_int_equal(occurrences(html, "<td>reward<td>0.0100<td>1.0000<td>1.0000<td>100</tr>"),
+                     1);
+    assert_int_equal(occurrences(html, "<td>loss<td>4.0000<td>0.0400<td>0.0400<td>100</tr>"),
+                     1);
+    assert_int_equal(occurrences(html, "<td>my own<td>1.0000<td>100.0<td>–<td>100</tr>"), 1);
+    assert_int_equal(occurrences(html, "<details>"), 1);
+    assert_int_equal(occurrences(html, "&quot;&lt;/pre&gt;&lt;script&gt;&quot;"), 1);
     r1_mem_free(html);
 }
 
@@ -199,14 +196,14 @@ static void test_empty(void **state)
     int64_t run;
     assert_int_equal(r1_store_begin(store, "sft", "empty", "{}", &run, &err), R1_OK);
     char *html = report(run);
-    assert_int_equal(count(html, "<svg"), 0);
-    assert_int_equal(count(html, "No step was recorded"), 1);
+    assert_int_equal(occurrences(html, "<svg"), 0);
+    assert_int_equal(occurrences(html, "No step was recorded"), 1);
     r1_mem_free(html);
     const r1_metric one = {"reward", 0.0};
     assert_int_equal(r1_store_step(store, run, 1, &one, 1, NULL, 0, &err), R1_OK);
     html = report(run);
-    assert_int_equal(count(html, "<svg"), 1);
-    assert_int_equal(count(html, "nan"), 0);
+    assert_int_equal(occurrences(html, "<svg"), 1);
+    assert_int_equal(occurrences(html, "nan"), 0);
     r1_mem_free(html);
 }
 
