@@ -159,6 +159,7 @@ const tests = {
         const link = a.locator("a[href='https://example.org/paper']");
         assert.equal(await link.getAttribute("rel"), "noopener noreferrer nofollow");
         await a.getByRole("button", { name: "Chart" }).click();
+        await a.locator(".answer figure.chart canvas").nth(1).waitFor(); /* drawn in the next frame */
         assert.equal(await a.locator(".answer figure.chart canvas").count(), 2);
         await a.getByRole("button", { name: "Chart" }).click();
         assert.equal(await a.locator(".answer figure.chart canvas").count(), 1);
